@@ -1,0 +1,67 @@
+"""
+Keep LLM calls in your own SQL database, and read them back as Polars frames.
+
+The names below are all there is. Each is imported when it is first used, so that ``import
+aicore_sqllog`` costs an application neither SQLAlchemy nor Polars.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aicore_sqllog.collector import LlmOperationCollector
+    from aicore_sqllog.delivery.stats import HandlerStats
+    from aicore_sqllog.errors import ConfigurationError, DatabaseError, LogNotFoundError, SQLLogError
+    from aicore_sqllog.handler import SQLLogHandler
+    from aicore_sqllog.reader import AsyncLogReader, LogReader, apolars_from_db, polars_from_db
+    from aicore_sqllog.storage.models import LlmMessage, LlmOperation, LlmSession, metadata
+
+__all__ = [
+    "AsyncLogReader",
+    "ConfigurationError",
+    "DatabaseError",
+    "HandlerStats",
+    "LlmMessage",
+    "LlmOperation",
+    "LlmOperationCollector",
+    "LlmSession",
+    "LogNotFoundError",
+    "LogReader",
+    "SQLLogError",
+    "SQLLogHandler",
+    "apolars_from_db",
+    "metadata",
+    "polars_from_db",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AsyncLogReader": "reader",
+    "ConfigurationError": "errors",
+    "DatabaseError": "errors",
+    "HandlerStats": "delivery.stats",
+    "LlmMessage": "storage.models",
+    "LlmOperation": "storage.models",
+    "LlmOperationCollector": "collector",
+    "LlmSession": "storage.models",
+    "LogNotFoundError": "errors",
+    "LogReader": "reader",
+    "SQLLogError": "errors",
+    "SQLLogHandler": "handler",
+    "apolars_from_db": "reader",
+    "metadata": "storage.models",
+    "polars_from_db": "reader",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""The database: tables, types, engines. Knows nothing of logging and nothing of questions."""

@@ -1,0 +1,144 @@
+"""
+Where the log lives: from what the user gave, or the environment holds, to one resolved :class:`Place`.
+
+Connects to nothing, creates nothing, and never shows a password.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard, Union
+
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError
+
+from aicore_sqllog.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+__all__ = ["ASYNC_FIRST", "SYNC_FIRST", "Connection", "Place", "resolve", "show_url", "sibling"]
+
+Connection: TypeAlias = Union[str, URL, Engine, "AsyncEngine"]
+"""A SQLAlchemy URL, or an engine, which is borrowed: never disposed, no listeners set on it."""
+
+SYNC_FIRST = ("CONNECTION_STRING", "ASYNC_CONNECTION_STRING")
+ASYNC_FIRST = ("ASYNC_CONNECTION_STRING", "CONNECTION_STRING")
+DEFAULT_URL = "sqlite:///aicore_sqllog.db"
+
+_SYNC_DRIVERS: Mapping[str, str] = {"sqlite": "sqlite"}
+_ASYNC_DRIVERS: Mapping[str, str] = {"sqlite": "sqlite+aiosqlite"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A database, by its absolute URL, and the engine if one was lent to us."""
+
+    url: URL
+    borrowed: "Engine | AsyncEngine | None" = None
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a SQLite file."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def sqlite_path(self) -> Path:
+        """The absolute path of the SQLite file."""
+        database = self.url.database or ""
+        return Path(database.removeprefix("file:").partition("?")[0])
+
+
+def resolve(connection: Connection | None, variables: tuple[str, str] = SYNC_FIRST) -> Place:
+    """
+    Return the place that *connection* names, or the first of *variables* that is set, or the default file.
+
+    Raises:
+        ConfigurationError: If it is neither a SQLAlchemy URL nor an engine, or is SQLite in
+            memory. A value that came from the environment is named by its variable, not shown.
+    """
+    if isinstance(connection, Engine):
+        return _borrowed_place(connection, connection)
+    if _is_async_engine(connection):
+        return _borrowed_place(connection, connection.sync_engine)
+    origin: str
+    value: object
+    origin, value = _from_environment(variables) if connection is None else ("connection", connection)
+    return Place(_absolute(_parse(origin, value), origin))
+
+
+def sibling(place: Place, *, asynchronous: bool) -> URL:
+    """Return the URL of the same database for a synchronous or an asynchronous driver."""
+    drivers = _ASYNC_DRIVERS if asynchronous else _SYNC_DRIVERS
+    name = drivers.get(place.url.get_backend_name())
+    return place.url if name is None else place.url.set(drivername=name)
+
+
+def show_url(url: URL) -> str:
+    """Return *url* as it may be printed: no password, and no query, for that may hold one too."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def _is_async_engine(connection: object) -> "TypeGuard[AsyncEngine]":
+    module = sys.modules.get("sqlalchemy.ext.asyncio")  # not imported: then it cannot be one
+    return module is not None and isinstance(connection, module.AsyncEngine)
+
+
+def _borrowed_place(engine: "Engine | AsyncEngine", sync_engine: Engine) -> Place:
+    url = sync_engine.url
+    if _is_memory(url) and type(sync_engine.pool).__name__ != "StaticPool":
+        raise ConfigurationError(
+            f"connection={show_url(url)!r} keeps SQLite in memory, with a database of its own for each thread: "
+            "what the handler's thread writes is nowhere else. Give a file, or an engine with poolclass=StaticPool."
+        )
+    return Place(url, engine)
+
+
+def _from_environment(variables: tuple[str, str]) -> tuple[str, str]:
+    for variable in variables:
+        value = os.environ.get(variable)
+        if value:
+            return f"the environment variable {variable}", value
+    return "connection", DEFAULT_URL
+
+
+def _parse(origin: str, value: object) -> URL:
+    if not isinstance(value, str | URL):
+        raise ConfigurationError(
+            f"connection must be a SQLAlchemy URL, an Engine or an AsyncEngine, not {type(value).__name__}."
+        )
+    try:
+        url = make_url(value)
+        url.get_backend_name()
+        if url.drivername.startswith("sqlite"):
+            url.get_dialect()
+    except (ArgumentError, ValueError):
+        # The value may hold a password anywhere, so it is not shown, nor is an error that quotes it.
+        raise ConfigurationError(
+            f"{origin} is not a SQLAlchemy URL. It looks like sqlite:///llm.db or "
+            "postgresql://user:password@host/database."
+        ) from None
+    return url
+
+
+def _absolute(url: URL, origin: str) -> URL:
+    if url.get_backend_name() != "sqlite":
+        return url
+    if _is_memory(url):
+        raise ConfigurationError(
+            f"{origin} is SQLite in memory: the handler's thread and each reader would have a database of its own. "
+            "Give a file, for example sqlite:////tmp/llm.db."
+        )
+    database = url.database or ""
+    prefix = "file:" if database.startswith("file:") else ""
+    path = os.path.abspath(database.removeprefix("file:"))
+    return url.set(database=prefix + path)
+
+
+def _is_memory(url: URL) -> bool:
+    if url.get_backend_name() != "sqlite":
+        return False
+    database = url.database or ""
+    return database in ("", ":memory:") or ":memory:" in database or url.query.get("mode") == "memory"
