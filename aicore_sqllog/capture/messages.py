@@ -1,0 +1,68 @@
+"""
+Messages and a response, as the caller gave them, into :class:`~aicore_sqllog.capture.record.Message` values.
+"""
+
+from typing import Any
+
+from aicore_sqllog.capture.convert import to_name, to_text
+from aicore_sqllog.capture.encode import to_json
+from aicore_sqllog.capture.record import Message
+
+__all__ = ["read_messages"]
+
+
+def read_messages(messages: object, response: object) -> tuple[Message, ...]:
+    """
+    Return the messages in order, the response last.
+
+    A plain text is one user message, a mapping one message. Whatever has no known form becomes
+    a message too, whole in its ``parts``, so that nothing is thrown away.
+    """
+    found = [_read_message(item, "user") for item in _as_items(messages)]
+    if response is not None:
+        found.append(_read_message(response, "assistant"))
+    return tuple(found)
+
+
+def _as_items(messages: object) -> list[object]:
+    if messages is None:
+        return []
+    return list(messages) if isinstance(messages, list | tuple) else [messages]
+
+
+def _read_message(item: object, role_of_text: str) -> Message:
+    if isinstance(item, str):
+        return Message(role_of_text, to_text(item)[0], None)
+    if isinstance(item, dict):
+        return _read_mapping(item, role_of_text if role_of_text == "assistant" else None)
+    role = role_of_text if role_of_text == "assistant" else None
+    return Message(role, _readable_text(item), to_json({"content": item}))
+
+
+def _read_mapping(item: dict[Any, Any], default_role: str | None) -> Message:
+    content = item.get("content")
+    parts = dict(item)
+    role, role_is_name = to_name(item.get("role"))
+    if role_is_name:
+        parts.pop("role", None)
+    if isinstance(content, str):
+        del parts["content"]
+    return Message(role or default_role, _readable_text(content), to_json(parts) if parts else None)
+
+
+def _readable_text(content: object) -> str | None:
+    """Return the text that a person would read: of a list of parts their texts, a line each."""
+    if content is None or isinstance(content, str):
+        return to_text(content)[0]
+    if isinstance(content, list | tuple):
+        texts = [text for text in map(_part_text, content) if text is not None]
+        return to_text("\n".join(texts))[0] if texts else None
+    text = _part_text(content)
+    return to_text(text)[0] if isinstance(content, dict) else to_text(content)[0]
+
+
+def _part_text(part: object) -> str | None:
+    if isinstance(part, str):
+        return part
+    text = part.get("text") if isinstance(part, dict) else None
+    return text if isinstance(text, str) else None

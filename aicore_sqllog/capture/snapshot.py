@@ -1,0 +1,132 @@
+"""
+What emit takes of a ``LogRecord``, in a few microseconds; the record itself is left untouched.
+"""
+
+import logging
+import traceback
+from collections.abc import Callable
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from aicore_sqllog.capture.fields import GROUP_KEY, STANDARD_ATTRIBUTES, is_llm_record
+from aicore_sqllog.capture.freeze import Frozen, describe, freeze
+from aicore_sqllog.identity import mint
+
+__all__ = ["Failure", "Snapshot", "take_bare_snapshot", "take_snapshot"]
+
+_OVERHEAD_BYTES = 600
+_MAX_PLANS = 1_000
+
+
+class Failure(NamedTuple):
+    """An exception, as text: the application's objects are not kept alive in a queue."""
+
+    error_type: str
+    error_message: str
+    traceback: str
+
+
+class Snapshot(NamedTuple):
+    """A log record as it was at the call; it can no longer change."""
+
+    minted_id: str
+    created: float
+    logger: str
+    level: str
+    level_number: int
+    message: str
+    names: tuple[str, ...]
+    values: Frozen
+    failure: Failure | None
+    stack: str | None
+    size: int
+    """Approximate size in bytes; what bounds the queue and cuts a batch."""
+
+
+class _Plan(NamedTuple):
+    """What to take of records with a certain set of attributes."""
+
+    names: tuple[str, ...]
+    values_of: Callable[[dict[str, Any]], tuple[object, ...]]
+
+
+_PLANS: dict[tuple[str, ...], _Plan | None] = {}
+
+
+def take_snapshot(record: logging.LogRecord) -> Snapshot | None:
+    """Return what *record* says, frozen, with a newly minted id; None if it is no LLM record."""
+    attributes = record.__dict__
+    keys = tuple(attributes)
+    try:
+        plan = _PLANS[keys]
+    except KeyError:
+        plan = _make_plan(keys)
+    if plan is None:
+        return None
+    values, size = freeze(plan.values_of(attributes))
+    message = record.msg if type(record.msg) is str and not record.args else _format_message(record)
+    failure = _describe_failure(record.exc_info) if record.exc_info else None
+    size += len(message) + _OVERHEAD_BYTES + (len(failure.traceback) if failure else 0)
+    return Snapshot(
+        mint(),
+        record.created,
+        record.name,
+        record.levelname,
+        record.levelno,
+        message,
+        plan.names,
+        values,
+        failure,
+        record.stack_info,
+        size,
+    )
+
+
+def take_bare_snapshot(record: logging.LogRecord, fault: Exception) -> Snapshot:
+    """Return what can always be kept of a record whose fields could not be taken."""
+    values, size = freeze(({"extras": {"sqllog": {"fault": describe(fault)}}},))
+    message = _format_message(record)
+    return Snapshot(
+        mint(), record.created, str(record.name), str(record.levelname), int(record.levelno), message,
+        (GROUP_KEY,), values, None, None, size + len(message) + _OVERHEAD_BYTES,
+    )  # fmt: skip
+
+
+def _make_plan(keys: tuple[str, ...]) -> _Plan | None:
+    # An application has few shapes of records; one that makes up names for ever must not fill the memory.
+    if len(_PLANS) >= _MAX_PLANS:
+        _PLANS.clear()
+    names = tuple(key for key in keys if key not in STANDARD_ATTRIBUTES)
+    if not is_llm_record(names):
+        plan = None
+    elif len(names) == 1:
+        only = names[0]
+        plan = _Plan(names, lambda attributes: (attributes[only],))
+    else:
+        plan = _Plan(names, itemgetter(*names))
+    _PLANS[keys] = plan
+    return plan
+
+
+def _format_message(record: logging.LogRecord) -> str:
+    try:
+        return str(record.getMessage())
+    except Exception:
+        return describe(record.msg)
+
+
+def _describe_failure(exc_info: object) -> Failure | None:
+    exception = exc_info[1] if isinstance(exc_info, tuple) and len(exc_info) == 3 else exc_info
+    if not isinstance(exception, BaseException):
+        return None
+    kind = type(exception)
+    prefix = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    try:
+        text = str(exception)
+    except Exception:
+        text = describe(exception)
+    try:
+        trace = "".join(traceback.format_exception(exception))
+    except Exception as exc:
+        trace = f"<the traceback could not be formatted: {type(exc).__qualname__}>"
+    return Failure(prefix + kind.__qualname__, text, trace)
