@@ -1,0 +1,58 @@
+"""
+What the worker's thread does with a batch: snapshots into call records, once, and those into rows.
+
+Imports SQLAlchemy when the first batch comes, so that neither attaching a handler nor the first
+log call pays for it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from aicore_sqllog.capture.build import RecordBuilder
+from aicore_sqllog.capture.record import CallRecord
+from aicore_sqllog.capture.snapshot import Snapshot
+from aicore_sqllog.delivery.worker import Outcome
+
+if TYPE_CHECKING:
+    from aicore_sqllog.delivery.writer import SqlWriter
+    from aicore_sqllog.storage.connection import Place
+
+__all__ = ["Pipeline"]
+
+
+class Pipeline:
+    """Called with a batch and the number of the attempt, as :class:`BatchWorker` wants it."""
+
+    def __init__(self, builder: RecordBuilder, place: "Place", engine_options: Mapping[str, Any] | None) -> None:
+        self._builder = builder
+        self._place = place
+        self._engine_options = engine_options
+        self._writer: SqlWriter | None = None
+        self._records: list[CallRecord] = []
+
+    def __call__(self, snapshots: Sequence[Snapshot], attempt: int) -> Outcome:
+        """Store the batch; a further attempt has the records of the first."""
+        if attempt == 1:
+            self._records = [self._builder.build(snapshot) for snapshot in snapshots]
+        outcome = self._ready_writer().write(self._records, attempt)
+        self._records = []
+        return outcome
+
+    def close(self) -> None:
+        """Close the connections that are ours."""
+        self._with_writer(lambda writer: writer.close())
+
+    def forget(self) -> None:
+        """In a forked child: leave the connections to the parent."""
+        self._with_writer(lambda writer: writer.forget())
+
+    def _ready_writer(self) -> "SqlWriter":
+        if self._writer is None:
+            from aicore_sqllog.delivery.writer import SqlWriter
+
+            self._writer = SqlWriter(self._place, self._engine_options)
+        return self._writer
+
+    def _with_writer(self, act: Callable[["SqlWriter"], None]) -> None:
+        if self._writer is not None:
+            act(self._writer)

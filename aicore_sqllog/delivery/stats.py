@@ -1,0 +1,41 @@
+"""
+The handler's figures, as its user sees them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["HandlerStats"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerStats:
+    """
+    What became of every LLM record, at one moment.
+
+    ``accepted == committed + duplicate + dead_lettered + dropped + pending``.
+    """
+
+    accepted: int
+    """LLM records that were logged."""
+    committed: int
+    """Stored by this handler."""
+    duplicate: int
+    """Found stored already when their batch was tried again."""
+    dead_lettered: int
+    dropped: int
+    """Given up by the overflow policy; see ``dropped_by_reason``."""
+    pending: int
+    """Waiting, or in the batch that is being written."""
+    ignored: int
+    """Records that were not about a call of a model, or came from the handler's own thread."""
+    id_conflict: int
+    """Of those committed: stored under a fresh id, for the ``operation_id`` asked for was taken."""
+    retries: int
+    """Failed attempts to write a batch."""
+    dropped_by_reason: Mapping[str, int]
+    pending_bytes: int
+    oldest_age: float
+    """Seconds that the oldest pending record has waited."""
+    last_error: str | None
+    """What the last failed attempt met, without parameters."""

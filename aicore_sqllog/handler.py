@@ -1,0 +1,287 @@
+"""
+SQLLogHandler: the write door. Wires capture to delivery, and holds what ``logging`` wants of a handler.
+"""
+
+import asyncio
+import atexit
+import contextlib
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from aicore_sqllog import options
+from aicore_sqllog.capture.build import Defaults, RecordBuilder
+from aicore_sqllog.capture.snapshot import Snapshot, take_bare_snapshot, take_snapshot
+from aicore_sqllog.delivery.notices import Notices
+from aicore_sqllog.delivery.pipeline import Pipeline
+from aicore_sqllog.delivery.stats import HandlerStats
+from aicore_sqllog.delivery.worker import BatchWorker
+
+if TYPE_CHECKING:
+    from aicore_sqllog.storage.connection import Connection
+
+__all__ = ["SQLLogHandler"]
+
+THREAD_NAME = "sqllog-writer"
+
+
+class SQLLogHandler(logging.Handler):
+    """
+    A logging handler that stores LLM records in a database, in the background.
+
+    The log call takes a snapshot of the record and returns; it never waits for the database and
+    never raises. One daemon thread, started by the first LLM record, writes batches into
+    ``llm_sessions``, ``llm_operations`` and ``llm_messages``, which it makes where they are
+    missing. A batch that cannot be written is tried again for as long as the process lives. What is
+    still waiting when the process ends is written then, within *shutdown_timeout*. A closed handler
+    opens again with the next record.
+
+    Records that are not about a call of a model pass by; see ``stats().ignored``.
+
+    Args:
+        connection: Where to store: a SQLAlchemy URL, or an engine, which is borrowed. Default:
+            ``$CONNECTION_STRING``, then ``$ASYNC_CONNECTION_STRING``, then the file
+            ``aicore_sqllog.db`` in the current folder.
+
+        level: As for every handler.
+
+        batch_size: Records a transaction at most; a full batch is written at once.
+
+        flush_interval: Seconds that a record waits at most before its batch is begun.
+
+        queue_size: Records that may wait.
+
+        queue_bytes: Bytes that may wait; whichever of the two is reached first.
+
+        overflow: What happens past these: ``"block"`` waits for room, 5 seconds at most and
+            never on a running event loop, then drops the record; ``"drop_oldest"``;
+            ``"drop_newest"``. Each drop is counted.
+
+        shutdown_timeout: Seconds that ``close``, ``flush`` and the end of the process may take.
+
+        session_id, workspace, agent_id, user_id: For records that carry none.
+
+        engine_options: Keyword arguments for ``sqlalchemy.create_engine``.
+
+        on_error: Called as ``on_error(exception, count)`` on the handler's thread when *count*
+            records could not be written and will be tried again; or its ``"package.module:name"``.
+
+    Raises:
+        ConfigurationError: If an option, the URL or the variable that holds it cannot work.
+    """
+
+    def __init__(
+        self,
+        connection: "Connection | None" = None,
+        level: int | str = logging.NOTSET,
+        *,
+        batch_size: int = 500,
+        flush_interval: float = 1.0,
+        queue_size: int = 10_000,
+        queue_bytes: int = 64 * 1024**2,
+        overflow: str = "block",
+        shutdown_timeout: float = 5.0,
+        session_id: str | None = None,
+        workspace: str | None = None,
+        agent_id: str | None = None,
+        user_id: str | None = None,
+        engine_options: Mapping[str, Any] | None = None,
+        on_error: Callable[[Exception, int], None] | str | None = None,
+    ) -> None:
+        limits = options.read_limits(
+            batch_size=batch_size,
+            flush_interval=flush_interval,
+            queue_size=queue_size,
+            queue_bytes=queue_bytes,
+            overflow=overflow,
+        )
+        self._shutdown_timeout = options.read_seconds("shutdown_timeout", shutdown_timeout)
+        self._on_error = options.read_callable("on_error", on_error)
+        defaults = Defaults(
+            session_id=options.read_name("session_id", session_id),
+            workspace=options.read_name("workspace", workspace),
+            agent_id=options.read_name("agent_id", agent_id),
+            user_id=options.read_name("user_id", user_id),
+        )
+        from aicore_sqllog.storage.connection import resolve
+
+        self._place = resolve(connection)
+        checked_options = options.read_mapping("engine_options", engine_options)
+        self._pipeline = Pipeline(RecordBuilder(defaults), self._place, checked_options)
+        self._worker: BatchWorker[Snapshot] = BatchWorker(
+            self._pipeline,
+            name=THREAD_NAME,
+            limits=limits,
+            on_failure=self._note_failure,
+            on_idle_end=self._pipeline.close,
+        )
+        self._notices = Notices()
+        self._ignored = 0
+        self._last_error: str | None = None
+        super().__init__(level)
+        _LIVE.add(self)
+
+    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
+        """Filter and take *record*. Unlike other handlers' it takes no lock, which a flush may hold for long."""
+        outcome = self.filter(record)
+        if outcome:
+            self.emit(outcome if isinstance(outcome, logging.LogRecord) else record)
+        return outcome
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take *record* if it is about a call of a model. Never raises, never waits for the database."""
+        try:
+            snapshot = self._take(record)
+            if snapshot is None:
+                self._ignored += 1
+                return
+            self._worker.put(snapshot, snapshot.size)
+            if _Exit.give_up_at is not None:  # nothing will come by later to write it
+                self._worker.flush(_Exit.seconds_left())
+        except Exception as exc:
+            self._notices.say("emit", f"a record could not be taken: {type(exc).__qualname__}")
+
+    def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # logging ignores the outcome
+        """
+        Write what waits, and return when all that was logged before this call is settled.
+
+        Args:
+            timeout: Seconds; ``shutdown_timeout`` where it is left out.
+
+        Returns:
+            True if all of it is stored. False if the time was over first, or if records were dropped
+            since the last flush that told so; see :meth:`stats`.
+        """
+        return self._worker.flush(self._seconds(timeout))
+
+    async def aflush(self, timeout: float | None = None) -> bool:
+        """Like :meth:`flush`, without blocking the event loop."""
+        loop = asyncio.get_running_loop()
+        settled = asyncio.Event()
+
+        def on_settled() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits
+                loop.call_soon_threadsafe(settled.set)
+
+        target = self._worker.request_flush(on_settled)
+        try:
+            async with asyncio.timeout(self._seconds(timeout)):
+                await settled.wait()
+        except TimeoutError:
+            pass
+        finally:
+            stored = self._worker.end_flush(target, on_settled)
+        return stored
+
+    def stats(self) -> HandlerStats:
+        """Return what became of every record so far, exact at this moment."""
+        books = self._worker.books()
+        return HandlerStats(
+            accepted=books.accepted,
+            committed=books.committed,
+            duplicate=books.duplicate,
+            dead_lettered=books.dead_lettered,
+            dropped=books.dropped.total(),
+            pending=books.pending,
+            ignored=self._ignored,
+            id_conflict=books.id_conflict,
+            retries=books.retries,
+            dropped_by_reason=dict(books.dropped),
+            pending_bytes=books.pending_bytes,
+            oldest_age=books.oldest_age,
+            last_error=self._last_error,
+        )
+
+    def close(self) -> None:
+        """
+        Write what waits, within ``shutdown_timeout``, and close the connections.
+
+        ``logging.shutdown`` calls this at the end of the process. What could not be written in
+        time is not given up while the process lives; a record that comes later opens the handler again.
+        """
+        worker = getattr(self, "_worker", None)  # absent if the constructor refused an option
+        if worker is not None:
+            worker.stop(self._seconds(None))
+        super().close()
+
+    def __repr__(self) -> str:
+        books = self._worker.books()
+        return (
+            f"<{type(self).__name__} {self._shown_place()} pending={books.pending} committed={books.committed} "
+            f"dropped={books.dropped.total()} retries={books.retries} last_error={self._last_error!r}>"
+        )
+
+    def _take(self, record: logging.LogRecord) -> Snapshot | None:
+        if threading.get_ident() == self._worker.thread_id:
+            return None  # a database driver's own record, which would feed on itself
+        try:
+            return take_snapshot(record)
+        except Exception as exc:
+            return take_bare_snapshot(record, exc)
+
+    def _seconds(self, timeout: float | None) -> float:
+        seconds = self._shutdown_timeout if timeout is None else max(0.0, timeout)
+        return seconds if _Exit.give_up_at is None else min(seconds, _Exit.seconds_left())
+
+    def _shown_place(self) -> str:
+        from aicore_sqllog.storage.connection import show_url
+
+        return show_url(self._place.url)
+
+    def _note_failure(self, exc: Exception, count: int) -> None:
+        from aicore_sqllog.storage.faults import summarize
+
+        self._last_error = summarize(exc)
+        self._notices.say(
+            "write", f"{count} records wait, for {self._shown_place()} took none of them: {self._last_error}"
+        )
+        if self._on_error is not None:
+            self._on_error(exc, count)
+
+    def _finish(self) -> None:
+        """At the end of the process: write what waits, and say what could not be stored."""
+        self._worker.flush(self._seconds(None))
+        books = self._worker.books()
+        lost = books.pending + books.dropped.total()
+        if lost:
+            self._notices.say("exit", f"{lost} records could not be stored in {self._shown_place()}.")
+
+    def _reset_in_child(self) -> None:
+        self._worker.reset()
+        self._pipeline.forget()
+
+
+_LIVE: "weakref.WeakSet[SQLLogHandler]" = weakref.WeakSet()
+
+
+class _Exit:
+    """The end of the process: one deadline for all that is done in it."""
+
+    give_up_at: float | None = None
+
+    @classmethod
+    def seconds_left(cls) -> float:
+        return 0.0 if cls.give_up_at is None else max(0.0, cls.give_up_at - time.monotonic())
+
+
+@atexit.register
+def _finish_all() -> None:
+    # Runs before logging.shutdown, which was registered earlier, and also for a handler that an
+    # application's later dictConfig has taken off logging's own list.
+    handlers = list(_LIVE)
+    _Exit.give_up_at = time.monotonic() + max((handler._shutdown_timeout for handler in handlers), default=0.0)
+    for handler in handlers:
+        handler._finish()
+
+
+def _reset_all_in_child() -> None:
+    for handler in list(_LIVE):
+        handler._reset_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_all_in_child)

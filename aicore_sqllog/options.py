@@ -1,0 +1,92 @@
+"""
+The handler's options, checked: whatever cannot work is refused by name, with what is allowed.
+
+Values may come from JSON, YAML or INI files, so a number may be given as text.
+"""
+
+import importlib
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, cast, get_args
+
+from aicore_sqllog.delivery.worker import Limits, Overflow
+from aicore_sqllog.errors import ConfigurationError
+
+__all__ = ["read_callable", "read_limits", "read_mapping", "read_name", "read_seconds"]
+
+
+def read_limits(
+    *, batch_size: object, flush_interval: object, queue_size: object, queue_bytes: object, overflow: object
+) -> Limits:
+    """Return the limits of the worker."""
+    if overflow not in get_args(Overflow):
+        raise _refusal("overflow", overflow, " or ".join(repr(policy) for policy in get_args(Overflow)))
+    return Limits(
+        batch_size=_read_count("batch_size", batch_size),
+        flush_interval=read_seconds("flush_interval", flush_interval),
+        queue_size=_read_count("queue_size", queue_size),
+        queue_bytes=_read_count("queue_bytes", queue_bytes),
+        overflow=cast(Overflow, overflow),
+    )
+
+
+def read_seconds(option: str, value: object) -> float:
+    """Return a time in seconds."""
+    seconds = _number(value)
+    if seconds is None or not 0 <= seconds <= 1e9:
+        raise _refusal(option, value, "a number of seconds from 0 on")
+    return seconds
+
+
+def read_name(option: str, value: object) -> str | None:
+    """Return a text, or None; a number, which a file may hold where a text is meant, is taken as its digits."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if type(value).__name__ == "UUID":
+        return str(value)
+    raise _refusal(option, value, "a text")
+
+
+def read_mapping(option: str, value: object) -> Mapping[str, Any] | None:
+    """Return a mapping with text keys, or None."""
+    if value is None or (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
+        return cast("Mapping[str, Any] | None", value)
+    raise _refusal(option, value, "a mapping of names to values")
+
+
+def read_callable(option: str, value: object) -> Callable[..., Any] | None:
+    """Return a callable, given as such or as ``"package.module:name"``, or None."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        module, _, name = value.partition(":")
+        try:
+            value = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError, ValueError) as exc:
+            raise _refusal(option, value, f"a callable or its 'package.module:name' ({exc})") from None
+    if not callable(value):
+        raise _refusal(option, value, "a callable or its 'package.module:name'")
+    return cast("Callable[..., Any]", value)
+
+
+def _read_count(option: str, value: object) -> int:
+    number = _number(value)
+    if number is None or number != int(number) or number < 1:
+        raise _refusal(option, value, "a whole number from 1 on")
+    return int(number)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _refusal(option: str, value: object, allowed: str) -> ConfigurationError:
+    return ConfigurationError(f"{option}={value!r} cannot work. Allowed: {allowed}.")
