@@ -1,0 +1,1 @@
+"""Questions: filters into Selects, rows into frames; all pure but the execution."""

@@ -1,0 +1,109 @@
+"""
+Rows into frames with a fixed schema: the same types from every database, empty or not.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import polars as pl
+import sqlalchemy as sa
+
+from aicore_sqllog.querying.select import FRAME_COLUMNS, MESSAGE_COLUMNS
+from aicore_sqllog.storage.types import Id, Json, Name, Text, UtcDateTime
+
+__all__ = ["MESSAGES_TYPE", "message_frame", "operation_frame", "with_messages"]
+
+_UTC = pl.Datetime("us", "UTC")
+_POLARS_TYPES: Mapping[type, pl.DataType] = {
+    Id: pl.String(),
+    Name: pl.String(),
+    Text: pl.String(),
+    Json: pl.String(),
+    UtcDateTime: _UTC,
+    sa.Integer: pl.Int64(),
+    sa.Double: pl.Float64(),
+}
+"""A column's type in the database, and in a frame; a type without an entry is an error, not a guess."""
+
+_MESSAGE_FIELDS = ("role", "content", "parts", "sequence_number")
+
+MESSAGES_TYPE = pl.List(pl.Struct({name: _POLARS_TYPES[type(MESSAGE_COLUMNS[name].type)] for name in _MESSAGE_FIELDS}))
+
+
+def operation_frame(
+    rows: Sequence[Sequence[Any]], columns: Sequence[str], *, decode_json: bool = False
+) -> pl.DataFrame:
+    """
+    Return the frame of *rows*, whose values are in the order of *columns*.
+
+    With *decode_json* the JSON columns hold Python objects (Polars' ``Object``): what each row
+    holds differs, and a ``Struct`` would give every row the keys of all others.
+    """
+    frame = _frame(rows, {name: FRAME_COLUMNS[name] for name in columns})
+    if not decode_json:
+        return frame
+    documents = [name for name in columns if isinstance(FRAME_COLUMNS[name].type, Json)]
+    return frame.with_columns(_decoded(frame[name]) for name in documents)
+
+
+def message_frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
+    """Return the frame of message rows, as :func:`with_messages` takes it."""
+    return _frame(rows, MESSAGE_COLUMNS)
+
+
+def with_messages(operations: pl.DataFrame, messages: pl.DataFrame) -> pl.DataFrame:
+    """Return *operations* with a column ``messages``: each operation's, in order; an empty list where it has none."""
+    lists = (
+        messages.select("operation_id", pl.struct(_MESSAGE_FIELDS).alias("messages"))
+        .group_by("operation_id", maintain_order=True)
+        .agg("messages")
+    )
+    found = dict(zip(lists["operation_id"], lists["messages"].to_list(), strict=True))
+    column = [found.get(key, []) for key in operations["operation_id"]]
+    return operations.with_columns(pl.Series("messages", column, dtype=MESSAGES_TYPE))
+
+
+def _frame(rows: Sequence[Sequence[Any]], columns: Mapping[str, sa.Column[Any]]) -> pl.DataFrame:
+    values: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
+    series = []
+    for (name, column), items in zip(columns.items(), values, strict=True):
+        dtype = _POLARS_TYPES[type(column.type)]
+        series.append(_instants(name, items) if dtype == _UTC else pl.Series(name, items, dtype=dtype))
+    return pl.DataFrame(series)
+
+
+def _instants(name: str, values: Sequence[Any]) -> pl.Series:
+    """A driver gives times as text (SQLite), naive in UTC (MySQL) or aware (PostgreSQL)."""
+    first = next((value for value in values if value is not None), None)
+    return _TIME_READERS.get(type(first), _read_datetimes)(name, values)
+
+
+def _read_nulls(name: str, values: Sequence[Any]) -> pl.Series:
+    return pl.Series(name, values, dtype=_UTC)
+
+
+def _read_texts(name: str, values: Sequence[Any]) -> pl.Series:
+    texts = pl.Series(name, values, dtype=pl.String)
+    return texts.str.to_datetime("%Y-%m-%d %H:%M:%S%.6f", time_unit="us").dt.replace_time_zone("UTC")
+
+
+def _read_datetimes(name: str, values: Sequence[datetime | None]) -> pl.Series:
+    utc = [
+        value if value is None or value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+        for value in values
+    ]
+    return pl.Series(name, utc, dtype=pl.Datetime("us")).dt.replace_time_zone("UTC")
+
+
+_TIME_READERS: Mapping[type, Callable[[str, Sequence[Any]], pl.Series]] = {
+    type(None): _read_nulls,
+    str: _read_texts,
+    datetime: _read_datetimes,
+}
+
+
+def _decoded(texts: pl.Series) -> pl.Series:
+    values = [None if text is None else orjson.loads(text) for text in texts]
+    return pl.Series(texts.name, values, dtype=pl.Object)
