@@ -1,0 +1,56 @@
+# Each target does its own set-up: Python 3.11 or newer and make are all that is needed.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed
+SUPPORTED = 3.11 3.12 3.13 3.14
+PYTEST_ARGS ?=
+
+.PHONY: help demo test test-long test-all-pythons lint clean
+
+help:
+	@echo "make demo              log some calls, read them back, replay a small file"
+	@echo "make test              lint, type-check and run the tests"
+	@echo "make test-long         the tests that take minutes"
+	@echo "make test-all-pythons  the tests on every supported Python that is here"
+	@echo "make clean             remove what these made"
+
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+demo: $(STAMP)
+	@mkdir -p .demo
+	$(BIN)/python examples/quickstart.py .demo/quickstart.db
+	$(BIN)/python examples/replay.py examples/sample_aider.jsonl --connection sqlite:///.demo/aider.db
+	$(BIN)/python examples/replay.py examples/sample_sessions.jsonl --connection sqlite:///.demo/sessions.db
+	@rm -rf .demo
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-long: $(STAMP)
+	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
+
+test-all-pythons:
+	@for version in $(SUPPORTED); do \
+		python=$$(ls -d $$HOME/.pyenv/versions/$$version.*/bin/python3 2>/dev/null | tail -1); \
+		python=$${python:-$$(command -v python$$version)}; \
+		if [ -z "$$python" ] || ! $$python -c '' 2>/dev/null; then echo "Python $$version: not on this machine"; continue; fi; \
+		echo "Python $$version: $$($$python --version)"; \
+		$$python -m venv .venvs/$$version && \
+		.venvs/$$version/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' && \
+		.venvs/$$version/bin/python -m pytest $(PYTEST_ARGS) || exit 1; \
+	done
+
+clean:
+	rm -rf $(VENV) .venvs .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
