@@ -56,8 +56,7 @@ class RecordBuilder:
         names["agent_id"] = names["agent_id"] or self._defaults.agent_id
         names["user_id"] = names["user_id"] or self._defaults.user_id
         names["operation_type"] = names["operation_type"] or "completion"
-        created = datetime.fromtimestamp(snapshot.created, UTC)
-        timestamp = content.take("timestamp", to_instant) or created
+        timestamp = content.take("timestamp", to_instant) or _created(snapshot)
         error_message = self._settle_outcome(names, content, snapshot)
         return CallRecord(
             minted_id=snapshot.minted_id,
@@ -112,7 +111,16 @@ class RecordBuilder:
             content.own["traceback"] = failure.traceback
         is_error = message is not None or names["error_type"] is not None or failure is not None
         if names["status"] is None:
-            names["status"] = "error" if is_error or snapshot.level_number >= logging.ERROR else "success"
+            names["status"] = "error" if is_error or _is_severe(snapshot.level_number) else "success"
         if names["status"] == "error":
             message = message or to_text(snapshot.message)[0]
         return message
+
+
+def _created(snapshot: Snapshot) -> datetime:
+    """Return when the record was made; one that came from elsewhere (``makeLogRecord``) may not say so."""
+    return to_instant(snapshot.created)[0] or datetime.now(UTC)
+
+
+def _is_severe(level_number: object) -> bool:
+    return isinstance(level_number, int) and level_number >= logging.ERROR

@@ -30,10 +30,11 @@ class Snapshot(NamedTuple):
     """A log record as it was at the call; it can no longer change."""
 
     minted_id: str
-    created: float
+    created: object
+    """Seconds since 1970; a record made elsewhere may hold anything here, and in the next three."""
     logger: str
     level: str
-    level_number: int
+    level_number: object
     message: str
     names: tuple[str, ...]
     values: Frozen
@@ -87,7 +88,7 @@ def take_bare_snapshot(record: logging.LogRecord, fault: Exception) -> Snapshot:
     values, size = freeze(({"extras": {"sqllog": {"fault": describe(fault)}}},))
     message = _format_message(record)
     return Snapshot(
-        mint(), record.created, str(record.name), str(record.levelname), int(record.levelno), message,
+        mint(), record.created, describe(record.name), describe(record.levelname), record.levelno, message,
         (GROUP_KEY,), values, None, None, size + len(message) + _OVERHEAD_BYTES,
     )  # fmt: skip
 

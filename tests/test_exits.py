@@ -1,0 +1,55 @@
+"""The end of a process: what was logged is stored, the exit code is the script's, stderr is empty."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import query, run_python
+
+SETUP = """
+import logging, sys
+from aicore_sqllog import SQLLogHandler
+log = logging.getLogger("app"); log.setLevel("INFO"); log.addHandler(SQLLogHandler("sqlite:///exit.db"))
+def call(): log.info("call", extra={"provider": "p", "model": "m"})
+"""
+
+SCRIPTS = {
+    "last line": SETUP + "call()",
+    "exit code": SETUP + "call(); sys.exit(3)",
+    "atexit, registered before us": "import atexit\natexit.register(lambda: call())\n" + SETUP,
+    "atexit, registered after us": SETUP + "import atexit; atexit.register(call)",
+    "atexit, registered before logging": "import atexit\natexit.register(lambda: call())\nimport logging\n" + SETUP,
+    "a thread that outlives main": SETUP
+    + """
+import threading
+def later():
+    threading.main_thread().join()
+    call()
+threading.Thread(target=later).start()
+""",
+    "after shutdown": SETUP + "logging.shutdown(); call()",
+    "a handler that another dictConfig took off the list": SETUP
+    + "import logging.config; logging.config.dictConfig({'version': 1, 'disable_existing_loggers': False}); call()",
+    "an exception": SETUP + "call(); sys.stderr.close(); raise SystemExit(1)",
+}
+CODES = {"exit code": 3, "an exception": 1}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_what_is_logged_at_the_end_is_stored(name: str, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPTS[name])
+
+    finished = run_python("script.py", cwd=tmp_path)
+
+    assert (finished.returncode, finished.stdout, finished.stderr) == (CODES.get(name, 0), "", "")
+    assert query(tmp_path / "exit.db", "select count(*) from llm_operations") == [(1,)]
+
+
+def test_a_database_that_takes_nothing_delays_the_exit_by_the_timeout_at_most_and_is_said(tmp_path: Path) -> None:
+    script = SETUP.replace('"sqlite:///exit.db"', '"sqlite:////no/such/folder/x.db", shutdown_timeout=0.2') + "call()"
+    (tmp_path / "script.py").write_text(script)
+
+    finished = run_python("script.py", cwd=tmp_path)
+
+    assert finished.returncode == 0
+    assert "1 records could not be stored" in finished.stderr

@@ -1,0 +1,235 @@
+"""The worker, with no database: when a batch is due, what the bounds do, and the books."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from aicore_sqllog.delivery.worker import BatchWorker, Books, Limits, Outcome
+from tests.support import wait_until
+
+
+class Sink:
+    """Keeps what is written; a gate holds it, and faults make attempts fail."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Any]] = []
+        self.attempts: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.faults: list[BaseException] = []
+        self.entered = threading.Event()
+
+    def items(self) -> list[Any]:
+        return [item for batch in self.batches for item in batch]
+
+    def __call__(self, items: Sequence[Any], attempt: int) -> Outcome:
+        self.attempts.append(attempt)
+        self.entered.set()
+        assert self.gate.wait(30)
+        if self.faults:
+            raise self.faults.pop(0)
+        self.batches.append(list(items))
+        return Outcome(len(items))
+
+
+def make(sink: Sink, **limits: Any) -> BatchWorker[Any]:
+    return BatchWorker(sink, name="test-worker", limits=Limits(**{"flush_interval": 3600, **limits}))
+
+
+def balanced(books: Books) -> bool:
+    settled = books.committed + books.duplicate + books.dead_lettered + books.dropped.total()
+    return books.accepted == settled + books.pending
+
+
+def test_a_full_batch_is_written_at_once() -> None:
+    sink = Sink()
+    worker = make(sink, batch_size=3)
+    for item in range(7):
+        worker.put(item, 1)
+    wait_until(lambda: worker.books().committed == 6)
+    assert worker.books().pending == 1
+    assert worker.flush(30)
+    assert sink.batches == [[0, 1, 2], [3, 4, 5], [6]]
+
+
+def test_bytes_make_a_batch_due_and_cut_it() -> None:
+    sink = Sink()
+    worker = make(sink, batch_bytes=100)
+    for item, size in enumerate([40, 40, 40, 500, 1]):
+        worker.put(item, size)
+    assert worker.flush(30)
+    assert sink.items() == [0, 1, 2, 3, 4]
+    assert [3] in sink.batches, "an item larger than a batch goes alone"
+    assert max(len(batch) for batch in sink.batches) <= 2
+
+
+def test_time_makes_a_batch_due() -> None:
+    sink = Sink()
+    worker = make(sink, flush_interval=0.01)
+    worker.put("only", 1)
+    wait_until(lambda: sink.batches == [["only"]])
+
+
+def test_flush_waits_for_what_is_in_flight_and_tells_when_time_is_over() -> None:
+    sink = Sink()
+    worker = make(sink)
+    sink.gate.clear()
+    worker.put(1, 1)
+    assert worker.flush(0.05) is False
+    assert worker.books().pending == 1
+    sink.gate.set()
+    assert worker.flush(30) is True
+    assert worker.flush(0) is True, "nothing waits"
+
+
+def test_one_thread_with_a_name_started_by_the_first_item_and_ended_by_stop() -> None:
+    worker = BatchWorker(Sink(), name="named-worker", limits=Limits())
+
+    def named() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == "named-worker"]
+
+    assert named() == []
+    for item in range(100):
+        worker.put(item, 1)
+    (thread,) = named()
+    assert thread.daemon
+    assert worker.stop(30)
+    thread.join(30)
+    assert named() == []
+    worker.put("again", 1)
+    assert worker.stop(30)
+    assert worker.books().committed == 101
+
+
+@pytest.mark.parametrize(
+    ("overflow", "kept"),
+    [("drop_newest", [0, 1, 2, 3]), ("drop_oldest", [0, 97, 98, 99])],
+)
+def test_past_the_bound_the_policy_decides_and_every_drop_is_counted(overflow: Any, kept: list[int]) -> None:
+    sink = Sink()
+    sink.gate.clear()
+    worker = make(sink, queue_size=3, batch_size=1, overflow=overflow)
+    worker.put(0, 1)
+    assert sink.entered.wait(30)
+    wait_until(lambda: worker.books().pending == 1)
+    for item in range(1, 100):
+        worker.put(item, 1)
+        assert balanced(worker.books())
+    sink.gate.set()
+    assert worker.flush(30) is False, "records were dropped"
+    assert worker.flush(30) is True, "and that was said"
+    assert sink.items() == kept
+    assert worker.books().dropped == {"queue_full": 96}
+
+
+def test_bytes_bound_the_queue_too() -> None:
+    sink = Sink()
+    sink.gate.clear()
+    worker = make(sink, queue_bytes=100, batch_size=1, overflow="drop_newest")
+    worker.put("in flight", 90)
+    assert sink.entered.wait(30)
+    wait_until(lambda: worker.books().pending == 1)
+    for item in range(4):
+        worker.put(item, 40)
+    books = worker.books()
+    sink.gate.set()
+    assert books.dropped == {"queue_full": 2}
+    assert books.pending_bytes == 170
+
+
+def test_block_waits_for_room_and_loses_nothing() -> None:
+    sink = Sink()
+    sink.gate.clear()
+    worker = make(sink, queue_size=2, batch_size=1, block_seconds=60)
+
+    def produce() -> None:
+        for item in range(50):
+            worker.put(item, 1)
+
+    producer = threading.Thread(target=produce)
+    producer.start()
+    assert sink.entered.wait(30)
+    wait_until(lambda: worker.books().pending == 3)
+    assert producer.is_alive()
+    sink.gate.set()
+    producer.join(30)
+    assert worker.flush(30)
+    assert sink.items() == list(range(50))
+
+
+def test_block_gives_up_in_time_and_never_blocks_a_running_loop() -> None:
+    import asyncio
+
+    sink = Sink()
+    sink.gate.clear()
+    worker = make(sink, queue_size=1, batch_size=1, block_seconds=0.01)
+    worker.put("in flight", 1)
+    assert sink.entered.wait(30)
+    wait_until(lambda: worker.books().pending == 1)
+    worker.put("waits", 1)
+    worker.put("dropped", 1)
+
+    async def log() -> None:
+        worker.put("dropped on the loop", 1)
+
+    asyncio.run(log())
+    assert worker.books().dropped == {"queue_full": 1, "event_loop": 1}
+    sink.gate.set()
+    worker.flush(30)
+    assert balanced(worker.books())
+
+
+def test_a_failed_batch_is_tried_again_in_order_and_told() -> None:
+    told: list[tuple[str, int]] = []
+    sink = Sink()
+    sink.faults = [OSError("one"), ValueError("two")]
+    worker = BatchWorker(
+        sink,
+        name="test-worker",
+        limits=Limits(flush_interval=3600),
+        on_failure=lambda exc, count: told.append((str(exc), count)),
+    )
+    for item in range(3):
+        worker.put(item, 1)
+    assert worker.flush(60)
+    assert sink.batches == [[0, 1, 2]]
+    assert sink.attempts == [1, 2, 3]
+    assert told == [("one", 3), ("two", 3)]
+    assert worker.books().retries == 2
+
+
+def test_a_callback_that_raises_does_not_stop_the_worker() -> None:
+    sink = Sink()
+    sink.faults = [OSError("one")]
+
+    def complain(exc: Exception, count: int) -> None:
+        raise RuntimeError("the callback")
+
+    worker = BatchWorker(sink, name="test-worker", limits=Limits(flush_interval=3600), on_failure=complain)
+    worker.put(1, 1)
+    assert worker.flush(60)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_died_is_replaced_and_its_batch_kept() -> None:
+    sink = Sink()
+    sink.faults = [SystemExit()]
+    worker = make(sink)
+    worker.put(1, 1)
+    worker.flush(0.2)
+    wait_until(lambda: worker.flush(1) or worker.books().pending == 0)
+    assert sink.batches == [[1]]
+    assert balanced(worker.books())
+
+
+def test_an_item_put_from_within_the_lock_is_taken() -> None:
+    """As a signal handler or a destructor does that logs while this thread is in the worker's lock."""
+    sink = Sink()
+    worker = make(sink)
+    with worker._locked():
+        worker.put("nested", 1)
+        assert worker._books.accepted == 0
+    assert worker.flush(30)
+    assert sink.batches == [["nested"]]
