@@ -80,9 +80,8 @@ class RecordBuilder:
         if raw is None:
             session_id = self._own_session()
         elif session_id is None:
-            text = content.take("session_id", to_text) if not isinstance(raw, str) else raw
-            session_id = identity.session_id(workspace, text or "")
-            key = to_name(text)[0]
+            key = content.take("session_id", to_name) or to_name(raw)[0]
+            session_id = identity.session_id(workspace, to_text(raw)[0] or "")
         metadata = content.fields.get("session_metadata")
         return Session(
             session_id=session_id,
@@ -107,13 +106,13 @@ class RecordBuilder:
         failure = snapshot.failure
         if failure is not None:
             names["error_type"] = names["error_type"] or to_name(failure.error_type)[0]
-            message = message or to_text(failure.error_message)[0]
+            message = message if message is not None else to_text(failure.error_message or None)[0]
             content.own["traceback"] = failure.traceback
         is_error = message is not None or names["error_type"] is not None or failure is not None
         if names["status"] is None:
             names["status"] = "error" if is_error or _is_severe(snapshot.level_number) else "success"
-        if names["status"] == "error":
-            message = message or to_text(snapshot.message)[0]
+        if names["status"] == "error" and message is None:
+            message = to_text(snapshot.message)[0]
         return message
 
 

@@ -150,7 +150,7 @@ class BatchWorker(Generic[T]):
         """Return a copy of the books, exact at this moment."""
         with self._locked():
             books = self._books
-            waiting = [*self._in_flight[:1], *list(self._queue)[:1]] if self._in_flight else [*self._queue][:1]
+            oldest = next(iter(self._in_flight or self._queue), None)
             return Books(
                 accepted=books.accepted,
                 committed=books.committed,
@@ -161,7 +161,7 @@ class BatchWorker(Generic[T]):
                 dropped=Counter(books.dropped),
                 pending=len(self._queue) + len(self._in_flight),
                 pending_bytes=self._queue_bytes + sum(entry.size for entry in self._in_flight),
-                oldest_age=time.monotonic() - waiting[0].accepted_at if waiting else 0.0,
+                oldest_age=0.0 if oldest is None else time.monotonic() - oldest.accepted_at,
             )
 
     def flush(self, timeout: float) -> bool:

@@ -1,0 +1,153 @@
+"""The house: who may import whom, no circles, all annotated, nothing too large. Each check meets a planted fault."""
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGE = "aicore_sqllog"
+GROUND = {"errors", "text", "identity"}
+DOORS = {"handler", "options", "reader", "collector"}
+MAY_IMPORT: Mapping[str, set[str]] = {
+    "storage": GROUND,
+    "capture": GROUND,
+    "delivery": GROUND | {"storage", "capture"},
+    "querying": GROUND | {"storage"},
+    "handler": GROUND | {"options", "capture", "delivery", "storage"},
+    "options": GROUND | {"delivery"},
+    "reader": GROUND | {"storage", "querying"},
+    "collector": GROUND | {"capture", "delivery", "storage", "querying", "handler", "reader"},
+    "errors": set(),
+    "text": set(),
+    "identity": {"text"},
+    "__init__": GROUND | DOORS | {"capture", "delivery", "storage", "querying"},
+}
+LARGEST_FILE, LARGEST_FUNCTION = 420, 45
+
+Sources = dict[str, str]
+"""Source text by dotted module name, without the package's own."""
+
+
+@pytest.fixture(scope="module")
+def sources() -> Sources:
+    root = ROOT / PACKAGE
+    found = {".".join(path.relative_to(root).with_suffix("").parts): path.read_text("utf-8") for path in _files(root)}
+    assert len(found) > 30
+    return found
+
+
+def _files(root: Path) -> Iterator[Path]:
+    return root.rglob("*.py")
+
+
+def imports(source: str) -> Iterator[str]:
+    """Yield the dotted name of every import, also inside functions and for type checking."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def own_imports(source: str) -> Iterator[str]:
+    for name in imports(source):
+        if name.startswith("."):
+            yield name
+        elif name.startswith(f"{PACKAGE}."):
+            yield name.removeprefix(f"{PACKAGE}.")
+
+
+def forbidden_imports(sources: Sources) -> list[str]:
+    found = []
+    for module, source in sources.items():
+        home = module.partition(".")[0]
+        for name in own_imports(source):
+            target = name.partition(".")[0]
+            if target != home and target not in MAY_IMPORT[home]:
+                found.append(f"{module} imports {name}")
+    return found
+
+
+def circle(sources: Sources) -> list[str]:
+    graph = {module: {name for name in own_imports(source) if name in sources} for module, source in sources.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as exc:
+        return list(exc.args[1])
+    return []
+
+
+def foreign_to_standard_library(source: str) -> list[str]:
+    return [name for name in imports(source) if name.partition(".")[0] not in sys.stdlib_module_names]
+
+
+def functions(source: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def unannotated(source: str) -> list[str]:
+    found = []
+    for node in functions(source):
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
+        missing = [a.arg for a in arguments if a is not None and a.annotation is None and a.arg not in ("self", "cls")]
+        if missing or node.returns is None:
+            found.append(f"{node.name}({', '.join(missing)})")
+    return found
+
+
+def undocumented(source: str) -> list[str]:
+    tree = ast.parse(source)
+    public = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return [n.name for n in tree.body if isinstance(n, public) and n.name[0] != "_" and not ast.get_docstring(n)]
+
+
+def too_large(sources: Sources) -> list[str]:
+    found = [module for module, source in sources.items() if source.count("\n") > LARGEST_FILE]
+    for module, source in sources.items():
+        for node in functions(source):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            if body and (node.end_lineno or 0) - body[0].lineno + 1 > LARGEST_FUNCTION:
+                found.append(f"{module}.{node.name}")
+    return found
+
+
+def test_imports_go_one_way(sources: Sources) -> None:
+    assert forbidden_imports(sources) == []
+    planted = {"storage.x": "def f():\n    from aicore_sqllog.delivery.worker import Limits"}
+    assert forbidden_imports(planted)
+    assert forbidden_imports({"capture.x": "from ..storage import models"})
+
+
+def test_there_are_no_circles(sources: Sources) -> None:
+    assert circle(sources) == []
+    assert circle({"a": "import aicore_sqllog.b", "b": "from aicore_sqllog.a import x"})
+
+
+def test_the_worker_knows_only_the_standard_library(sources: Sources) -> None:
+    assert foreign_to_standard_library(sources["delivery.worker"]) == []
+    assert foreign_to_standard_library("from aicore_sqllog.errors import SQLLogError") != []
+
+
+def test_sqlite_is_opened_by_python_s_own_module_alone(sources: Sources) -> None:
+    others = ("adbc", "connectorx", "duckdb", "apsw")
+    assert [m for m, source in sources.items() for name in imports(source) if name.startswith(others)] == []
+
+
+def test_everything_is_annotated_and_documented(sources: Sources) -> None:
+    assert [f"{module}: {found}" for module, source in sources.items() if (found := unannotated(source))] == []
+    assert [f"{module}: {found}" for module, source in sources.items() if (found := undocumented(source))] == []
+    assert unannotated("def f(a, *, b: int) -> None: ...") == ["f(a)"]
+    assert undocumented("class A: ...\ndef f(): 'text'") == ["A"]
+
+
+def test_files_and_functions_stay_small(sources: Sources) -> None:
+    assert too_large(sources) == []
+    assert too_large({"m": "x = 1\n" * (LARGEST_FILE + 1)}) == ["m"]
+    assert too_large({"m": "def f():\n" + "    x = 1\n" * (LARGEST_FUNCTION + 1)}) == ["m.f"]
