@@ -132,7 +132,7 @@ def summarise(connection: str) -> None:
         totals = {
             "calls": len(calls),
             "sessions": calls["session_id"].n_unique(),
-            "cost": calls["cost"].sum(),
+            "cost": calls.select(known_sum("cost")).item(),
             "largest_input_tokens": calls["input_tokens"].max(),
             "errors": reader.count(operation_type="completion", status="error"),
             "longest_error": calls["error_message"].str.len_chars().max(),
