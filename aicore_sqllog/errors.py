@@ -6,13 +6,14 @@ The exceptions that this package raises; imports nothing of ours.
     SQLLogError
     ├── ConfigurationError (ValueError)       an option, a URL or a variable that cannot work
     ├── LogNotFoundError (FileNotFoundError)  there is no log to read at this place
+    ├── SchemaError (RuntimeError)            the tables are not those that this version can use
     └── DatabaseError (RuntimeError)          the database refused; the driver's error is the cause
 
 Every message says the fact, the value and the remedy, and holds neither a
 password nor anything that was logged.
 """
 
-__all__ = ["ConfigurationError", "DatabaseError", "LogNotFoundError", "SQLLogError"]
+__all__ = ["ConfigurationError", "DatabaseError", "LogNotFoundError", "SQLLogError", "SchemaError"]
 
 
 class SQLLogError(Exception):
@@ -25,6 +26,10 @@ class ConfigurationError(SQLLogError, ValueError):
 
 class LogNotFoundError(SQLLogError, FileNotFoundError):
     """The file or the tables that were to be read do not exist; nothing was created."""
+
+
+class SchemaError(SQLLogError, RuntimeError):
+    """The tables are older than this version needs, newer than it understands, or another program's."""
 
 
 class DatabaseError(SQLLogError, RuntimeError):

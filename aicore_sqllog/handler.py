@@ -22,6 +22,7 @@ from aicore_sqllog.delivery.stats import HandlerStats
 from aicore_sqllog.delivery.worker import BatchWorker
 
 if TYPE_CHECKING:
+    from aicore_sqllog.delivery.writer import SqlWriter
     from aicore_sqllog.storage.connection import Connection
 
 __all__ = ["SQLLogHandler"]
@@ -49,6 +50,9 @@ class SQLLogHandler(logging.Handler):
 
         level: As for every handler.
 
+        schema: The database schema of the tables (on MySQL and MariaDB a database), where it is
+            not the default one.
+
         batch_size: Records a transaction at most; a full batch is written at once.
 
         flush_interval: Seconds that a record waits at most before its batch is begun.
@@ -63,9 +67,12 @@ class SQLLogHandler(logging.Handler):
 
         shutdown_timeout: Seconds that ``close``, ``flush`` and the end of the process may take.
 
+        migrate: ``"auto"`` creates what is missing, the database too, and brings older tables up
+            to date; ``"check"`` refuses older ones; ``"off"`` does not look.
+
         session_id, workspace, agent_id, user_id: For records that carry none.
 
-        engine_options: Keyword arguments for ``sqlalchemy.create_engine``.
+        engine_options: Keyword arguments for ``sqlalchemy.create_engine``, over our own defaults.
 
         on_error: Called as ``on_error(exception, count)`` on the handler's thread when *count*
             records could not be written and will be tried again; or its ``"package.module:name"``.
@@ -79,12 +86,14 @@ class SQLLogHandler(logging.Handler):
         connection: "Connection | None" = None,
         level: int | str = logging.NOTSET,
         *,
+        schema: str | None = None,
         batch_size: int = 500,
         flush_interval: float = 1.0,
         queue_size: int = 10_000,
         queue_bytes: int = 64 * 1024**2,
         overflow: str = "block",
         shutdown_timeout: float = 5.0,
+        migrate: str = "auto",
         session_id: str | None = None,
         workspace: str | None = None,
         agent_id: str | None = None,
@@ -109,9 +118,10 @@ class SQLLogHandler(logging.Handler):
         )
         from aicore_sqllog.storage.connection import resolve
 
-        self._place = resolve(connection)
-        checked_options = options.read_mapping("engine_options", engine_options)
-        self._pipeline = Pipeline(RecordBuilder(defaults), self._place, checked_options)
+        self._place = resolve(connection, schema=options.read_name("schema", schema))
+        self._migrate = options.read_choice("migrate", migrate, ("auto", "check", "off"))
+        self._engine_options = options.read_mapping("engine_options", engine_options)
+        self._pipeline = Pipeline(RecordBuilder(defaults), self._make_writer)
         self._worker: BatchWorker[Snapshot] = BatchWorker(
             self._pipeline,
             name=THREAD_NAME,
@@ -232,13 +242,21 @@ class SQLLogHandler(logging.Handler):
 
         return show_url(self._place.url)
 
-    def _note_failure(self, exc: Exception, count: int) -> None:
-        from aicore_sqllog.storage.faults import summarize
+    def _make_writer(self) -> "SqlWriter":
+        from aicore_sqllog.delivery.writer import SqlWriter
 
-        self._last_error = summarize(exc)
-        self._notices.say(
-            "write", f"{count} records wait, for {self._shown_place()} took none of them: {self._last_error}"
-        )
+        return SqlWriter(self._place, self._engine_options, migrate=self._migrate, say=self._say)
+
+    def _say(self, text: str) -> None:
+        self._notices.say(text, text)
+
+    def _note_failure(self, exc: Exception, count: int) -> None:
+        from aicore_sqllog.storage.faults import diagnose
+
+        fault = diagnose(exc)
+        self._last_error = fault.summary
+        told = f"{count} records wait, for {self._shown_place()} took none of them: {fault.summary}"
+        self._notices.say("write", f"{told} {fault.remedy}".rstrip())
         if self._on_error is not None:
             self._on_error(exc, count)
 

@@ -6,28 +6,33 @@ Values may come from JSON, YAML or INI files, so a number may be given as text.
 
 import importlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast, get_args
 
 from aicore_sqllog.delivery.worker import Limits, Overflow
 from aicore_sqllog.errors import ConfigurationError
 
-__all__ = ["read_callable", "read_limits", "read_mapping", "read_name", "read_seconds"]
+__all__ = ["read_callable", "read_choice", "read_limits", "read_mapping", "read_name", "read_seconds"]
 
 
 def read_limits(
     *, batch_size: object, flush_interval: object, queue_size: object, queue_bytes: object, overflow: object
 ) -> Limits:
     """Return the limits of the worker."""
-    if overflow not in get_args(Overflow):
-        raise _refusal("overflow", overflow, " or ".join(repr(policy) for policy in get_args(Overflow)))
     return Limits(
         batch_size=_read_count("batch_size", batch_size),
         flush_interval=read_seconds("flush_interval", flush_interval),
         queue_size=_read_count("queue_size", queue_size),
         queue_bytes=_read_count("queue_bytes", queue_bytes),
-        overflow=cast(Overflow, overflow),
+        overflow=read_choice("overflow", overflow, get_args(Overflow)),
     )
+
+
+def read_choice(option: str, value: object, allowed: Sequence[str]) -> Any:
+    """Return *value*, which is one of *allowed*."""
+    if value not in allowed:
+        raise _refusal(option, value, " or ".join(map(repr, allowed)))
+    return value
 
 
 def read_seconds(option: str, value: object) -> float:

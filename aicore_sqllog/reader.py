@@ -2,9 +2,12 @@
 The read door: questions are built and answered by pure functions; the readers only execute them.
 """
 
+import atexit
+import os
+import weakref
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncLogReader", "LogReader", "apolars_from_db", "polars_from_db"]
 
-_CACHED_READERS = 16
+_READERS_KEPT = 16
 
 
 class LogReader:
@@ -41,13 +44,16 @@ class LogReader:
             never closed here. Default: ``$CONNECTION_STRING``, then ``$ASYNC_CONNECTION_STRING``,
             then the file ``aicore_sqllog.db`` in the current folder.
 
+        schema: The database schema of the tables, where it is not the default one.
+
     Raises:
         ConfigurationError: If the connection cannot work.
     """
 
-    def __init__(self, connection: Connection | None = None) -> None:
-        self._place = resolve(connection, SYNC_FIRST)
+    def __init__(self, connection: Connection | None = None, schema: str | None = None) -> None:
+        self._place = resolve(connection, SYNC_FIRST, schema)
         self._engine: Engine | None = None
+        _LIVE.add(self)
 
     def operations(
         self,
@@ -125,7 +131,7 @@ class LogReader:
     def close(self) -> None:
         """Close the connections that are ours. A later question opens new ones."""
         engine, self._engine = self._engine, None
-        if engine is not None and engine is not self._place.borrowed:
+        if engine is not None and self._place.borrowed is None:
             engine.dispose()
 
     def __enter__(self) -> Self:
@@ -144,12 +150,15 @@ class LogReader:
             with self._engine.connect() as connection:
                 yield connection
         except SQLAlchemyError as exc:
-            has_log = _try(lambda: self._has_log(self._engine))
-            raise _translated(exc, self._place, has_log) from exc
+            raise _translated(exc, self._place, self._has_log()) from exc
 
-    @staticmethod
-    def _has_log(engine: Engine | None) -> bool:
-        return engine is None or sa.inspect(engine).has_table(LlmOperation.__tablename__)
+    def _has_log(self) -> bool:
+        assert self._engine is not None
+        try:
+            with self._engine.connect() as connection:
+                return _has_tables(connection, self._place)
+        except SQLAlchemyError:
+            return True  # what is wrong is more than a missing table; the first error says it
 
 
 class AsyncLogReader:
@@ -160,8 +169,8 @@ class AsyncLogReader:
     questions, so nothing of it outlives the loop.
     """
 
-    def __init__(self, connection: Connection | None = None) -> None:
-        self._place = resolve(connection, ASYNC_FIRST)
+    def __init__(self, connection: Connection | None = None, schema: str | None = None) -> None:
+        self._place = resolve(connection, ASYNC_FIRST, schema)
         self._engine: AsyncEngine | None = None
 
     async def operations(
@@ -201,7 +210,7 @@ class AsyncLogReader:
     async def close(self) -> None:
         """Close the connections that are ours."""
         engine, self._engine = self._engine, None
-        if engine is not None and engine is not self._place.borrowed:
+        if engine is not None and self._place.borrowed is None:
             await engine.dispose()
 
     async def __aenter__(self) -> Self:
@@ -226,7 +235,7 @@ class AsyncLogReader:
         assert self._engine is not None
         try:
             async with self._engine.connect() as connection:
-                return await connection.run_sync(lambda sync: sa.inspect(sync).has_table(LlmOperation.__tablename__))
+                return await connection.run_sync(_has_tables, self._place)
         except SQLAlchemyError:
             return True
 
@@ -287,29 +296,50 @@ async def apolars_from_db(
     )
 
 
+_KEPT: "OrderedDict[sa.URL, LogReader]" = OrderedDict()
+_KEPT_ASYNC: "OrderedDict[sa.URL, AsyncLogReader]" = OrderedDict()
+
+
 def _reader_of(place: Place) -> LogReader:
-    return LogReader(place.borrowed) if place.borrowed is not None else _cached_reader(place.url)
+    if place.borrowed is not None:
+        return LogReader(place.borrowed)
+    reader = _KEPT.get(place.url) or _KEPT.setdefault(place.url, LogReader(place.url))
+    while len(_KEPT) > _READERS_KEPT:
+        _KEPT.popitem(last=False)[1].close()
+    return reader
 
 
 def _async_reader_of(place: Place) -> AsyncLogReader:
-    return AsyncLogReader(place.borrowed) if place.borrowed is not None else _cached_async_reader(place.url)
+    if place.borrowed is not None:
+        return AsyncLogReader(place.borrowed)
+    while len(_KEPT_ASYNC) >= _READERS_KEPT:
+        _KEPT_ASYNC.popitem(last=False)  # it keeps no connection that had to be closed
+    return _KEPT_ASYNC.get(place.url) or _KEPT_ASYNC.setdefault(place.url, AsyncLogReader(place.url))
 
 
-@lru_cache(maxsize=_CACHED_READERS)
-def _cached_reader(url: sa.URL) -> LogReader:
-    return LogReader(url)
+_LIVE: "weakref.WeakSet[LogReader]" = weakref.WeakSet()
 
 
-@lru_cache(maxsize=_CACHED_READERS)
-def _cached_async_reader(url: sa.URL) -> AsyncLogReader:
-    return AsyncLogReader(url)
+def _forget_connections() -> None:
+    """In a forked child, leave the readers' connections to the parent, which still uses them."""
+    for reader in list(_LIVE):
+        engine, reader._engine = reader._engine, None
+        if engine is not None and reader._place.borrowed is None:
+            engine.dispose(close=False)
 
 
-def _try(look: Any) -> bool:
-    try:
-        return bool(look())
-    except SQLAlchemyError:
-        return True  # what is wrong is more than a missing table; the first error says it
+@atexit.register
+def _close_all() -> None:
+    for reader in list(_LIVE):
+        reader.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_connections)
+
+
+def _has_tables(connection: sa.Connection, place: Place) -> bool:
+    return sa.inspect(connection).has_table(LlmOperation.__tablename__, schema=place.schema)
 
 
 def _translated(exc: SQLAlchemyError, place: Place, has_log: bool) -> Exception:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from aicore_sqllog import SQLLogHandler
+from aicore_sqllog import SQLLogHandler, reader
+from tests.servers import ASYNCHRONOUS_ALONE, BACKENDS, drop_database, new_database
 
 ROOT = Path(__file__).resolve().parent.parent
 MakeHandler = Callable[..., SQLLogHandler]
@@ -21,14 +22,38 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that takes ``url`` on every database; one that takes ``path`` too is about SQLite's file."""
+    if "url" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("backends")
+        backends = marker.args if marker else ["sqlite"] if "path" in metafunc.fixturenames else list(BACKENDS)
+        metafunc.parametrize("url", backends, indirect=True)
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a new database."""
+    backend: str = request.param
+    if backend == "sqlite":
+        yield f"sqlite:///{tmp_path / 'llm.db'}"
+        return
+    found = new_database(backend)
+    if found is None:
+        message = f"there is no server for {backend}: start one, or name it in AICORE_SQLLOG_TEST_MYSQL"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    if backend in ASYNCHRONOUS_ALONE:
+        monkeypatch.setattr("aicore_sqllog.storage.engines.choose", lambda url, asynchronous: None)
+    yield found.render_as_string(hide_password=False)
+    reader._close_all()
+    drop_database(found)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    """The file behind ``url``, in a test that is about SQLite alone."""
     return tmp_path / "llm.db"
-
-
-@pytest.fixture
-def url(path: Path) -> str:
-    return f"sqlite:///{path}"
 
 
 @pytest.fixture

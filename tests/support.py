@@ -1,13 +1,11 @@
 """What several tests need: scripts in a process of their own, and waiting on conditions."""
 
 import os
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 
 def run_python(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -30,12 +28,3 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < give_up_at, "the condition did not come about"
         time.sleep(0.005)
-
-
-def query(path: Path, sql: str) -> list[Any]:
-    """Return rows through a connection that is not ours."""
-    connection = sqlite3.connect(path)
-    try:
-        return connection.execute(sql).fetchall()
-    finally:
-        connection.close()

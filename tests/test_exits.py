@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import query, run_python
+from tests.servers import ONE_OF_EACH, execute
+from tests.support import run_python
 
 SETUP = """
 import logging, sys
 from aicore_sqllog import SQLLogHandler
-log = logging.getLogger("app"); log.setLevel("INFO"); log.addHandler(SQLLogHandler("sqlite:///exit.db"))
+log = logging.getLogger("app"); log.setLevel("INFO"); log.addHandler(SQLLogHandler(sys.argv[1]))
 def call(): log.info("call", extra={"provider": "p", "model": "m"})
 """
 
@@ -35,18 +36,19 @@ threading.Thread(target=later).start()
 CODES = {"exit code": 3, "an exception": 1}
 
 
+@ONE_OF_EACH
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_what_is_logged_at_the_end_is_stored(name: str, tmp_path: Path) -> None:
+def test_what_is_logged_at_the_end_is_stored(name: str, url: str, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPTS[name])
 
-    finished = run_python("script.py", cwd=tmp_path)
+    finished = run_python("script.py", url, cwd=tmp_path)
 
     assert (finished.returncode, finished.stdout, finished.stderr) == (CODES.get(name, 0), "", "")
-    assert query(tmp_path / "exit.db", "select count(*) from llm_operations") == [(1,)]
+    assert execute(url, "select count(*) from llm_operations") == [(1,)]
 
 
 def test_a_database_that_takes_nothing_delays_the_exit_by_the_timeout_at_most_and_is_said(tmp_path: Path) -> None:
-    script = SETUP.replace('"sqlite:///exit.db"', '"sqlite:////no/such/folder/x.db", shutdown_timeout=0.2') + "call()"
+    script = SETUP.replace("sys.argv[1]", '"sqlite:////no/such/folder/x.db", shutdown_timeout=0.2') + "call()"
     (tmp_path / "script.py").write_text(script)
 
     finished = run_python("script.py", cwd=tmp_path)

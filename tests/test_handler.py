@@ -15,26 +15,27 @@ import yaml
 
 from aicore_sqllog import ConfigurationError, SQLLogHandler, polars_from_db
 from tests.conftest import MakeHandler
-from tests.support import query, wait_until
+from tests.servers import execute
+from tests.support import wait_until
 
 CALL = {"provider": "p", "model": "m"}
 
 
 def test_flush_stores_what_was_logged_for_any_other_connection(
-    make_handler: MakeHandler, log: logging.Logger, path: Path
+    make_handler: MakeHandler, log: logging.Logger, url: str
 ) -> None:
     handler = make_handler()
     for number in range(1200):
         log.info("call %d", number, extra={**CALL, "input_tokens": number, "response": "r"})
     assert handler.flush() is True
-    assert query(path, "select count(*), sum(input_tokens) from llm_operations") == [(1200, 1199 * 600)]
-    assert query(path, "select count(*) from llm_messages") == [(1200,)]
-    assert query(path, "select count(*) from llm_sessions") == [(1,)]
+    assert execute(url, "select count(*), sum(input_tokens) from llm_operations") == [(1200, 1199 * 600)]
+    assert execute(url, "select count(*) from llm_messages") == [(1200,)]
+    assert execute(url, "select count(*) from llm_sessions") == [(1,)]
     stats = handler.stats()
     assert (stats.accepted, stats.committed, stats.pending, stats.dropped) == (1200, 1200, 0, 0)
 
 
-def test_aflush_does_not_block_the_loop(make_handler: MakeHandler, log: logging.Logger, path: Path) -> None:
+def test_aflush_does_not_block_the_loop(make_handler: MakeHandler, log: logging.Logger, url: str) -> None:
     handler = make_handler()
 
     async def main() -> tuple[bool, int]:
@@ -49,7 +50,7 @@ def test_aflush_does_not_block_the_loop(make_handler: MakeHandler, log: logging.
     stored, turns = asyncio.run(main())
     assert stored is True
     assert turns > 1, "the loop went on while the thread wrote"
-    assert query(path, "select count(*) from llm_operations") == [(1,)]
+    assert execute(url, "select count(*) from llm_operations") == [(1,)]
 
 
 def test_ids_sort_in_the_order_of_the_calls(make_handler: MakeHandler, log: logging.Logger, url: str) -> None:
@@ -101,7 +102,9 @@ def test_dict_config(load: Any, log: logging.Logger, tmp_path: Path) -> None:
     log.debug("too low", extra=CALL)
     log.info("call", extra=CALL)
     assert handler.flush()
-    assert query(tmp_path / "configured.db", "select workspace, model from llm_operations") == [("w", "m")]
+    assert execute(f"sqlite:///{tmp_path / 'configured.db'}", "select workspace, model from llm_operations") == [
+        ("w", "m")
+    ]
 
 
 def test_file_config(log: logging.Logger, tmp_path: Path) -> None:
@@ -114,7 +117,7 @@ def test_file_config(log: logging.Logger, tmp_path: Path) -> None:
     log.info("call", extra=CALL)
     (handler,) = log.handlers
     handler.flush()
-    assert query(tmp_path / "from_ini.db", "select count(*) from llm_operations") == [(1,)]
+    assert execute(f"sqlite:///{tmp_path / 'from_ini.db'}", "select count(*) from llm_operations") == [(1,)]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +207,7 @@ def test_the_file_is_its_owners(make_handler: MakeHandler, log: logging.Logger, 
     assert set(modes.values()) == {0o600}
 
 
-def test_a_closed_handler_opens_again(make_handler: MakeHandler, log: logging.Logger, path: Path) -> None:
+def test_a_closed_handler_opens_again(make_handler: MakeHandler, log: logging.Logger, url: str) -> None:
     handler = make_handler()
     log.info("one", extra=CALL)
     handler.close()
@@ -213,7 +216,7 @@ def test_a_closed_handler_opens_again(make_handler: MakeHandler, log: logging.Lo
     log.info("two", extra=CALL)
     assert handler.flush()
     handler.close()
-    assert query(path, "select count(*) from llm_operations") == [(2,)]
+    assert execute(url, "select count(*) from llm_operations") == [(2,)]
 
 
 def test_a_locked_database_delays_and_loses_nothing(
@@ -263,7 +266,7 @@ def test_handle_takes_no_lock(make_handler: MakeHandler, log: logging.Logger) ->
     assert handler.flush()
 
 
-def test_records_of_its_own_thread_are_ignored(log: logging.Logger, url: str, path: Path) -> None:
+def test_records_of_its_own_thread_are_ignored(log: logging.Logger, url: str) -> None:
     """The engine echoes at DEBUG into the root logger, where the handler sits: nothing feeds on itself."""
     root = logging.getLogger()
     handler = SQLLogHandler(url, flush_interval=3600, shutdown_timeout=30)
@@ -282,7 +285,7 @@ def test_records_of_its_own_thread_are_ignored(log: logging.Logger, url: str, pa
         engine_log.setLevel(old[1])
         handler.close()
     assert handler.stats().ignored > 0
-    assert query(path, "select count(*) from llm_operations") == [(100,)]
+    assert execute(url, "select count(*) from llm_operations") == [(100,)]
 
 
 def test_no_fault_of_a_record_reaches_the_application(make_handler: MakeHandler, log: logging.Logger, url: str) -> None:
@@ -302,7 +305,7 @@ def test_no_fault_of_a_record_reaches_the_application(make_handler: MakeHandler,
 
 
 def test_eight_threads_log_while_two_flush_and_the_books_balance(
-    make_handler: MakeHandler, log: logging.Logger, path: Path
+    make_handler: MakeHandler, log: logging.Logger, url: str
 ) -> None:
     handler = make_handler()
     done = threading.Event()
@@ -331,11 +334,11 @@ def test_eight_threads_log_while_two_flush_and_the_books_balance(
         thread.join()
     assert handler.flush(60)
     assert off == []
-    assert query(path, "select count(*), count(distinct operation_id) from llm_operations") == [(40_000, 40_000)]
-    assert query(path, "select count(*) from llm_sessions") == [(8,)]
+    assert execute(url, "select count(*), count(distinct operation_id) from llm_operations") == [(40_000, 40_000)]
+    assert execute(url, "select count(*) from llm_sessions") == [(8,)]
 
 
-def test_a_fork_child_and_its_parent_both_go_on(make_handler: MakeHandler, log: logging.Logger, path: Path) -> None:
+def test_a_fork_child_and_its_parent_both_go_on(make_handler: MakeHandler, log: logging.Logger, url: str) -> None:
     handler = make_handler()
     log.info("parent", extra=CALL)
     child = os.fork()
@@ -350,4 +353,4 @@ def test_a_fork_child_and_its_parent_both_go_on(make_handler: MakeHandler, log: 
     assert os.waitstatus_to_exitcode(status) == 0
     log.info("parent", extra=CALL)
     assert handler.flush()
-    assert query(path, "select count(*), count(distinct session_id) from llm_operations") == [(3, 2)]
+    assert execute(url, "select count(*), count(distinct session_id) from llm_operations") == [(3, 2)]

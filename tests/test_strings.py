@@ -9,6 +9,7 @@ import pytest
 
 from aicore_sqllog import LogReader
 from tests.conftest import MakeHandler
+from tests.servers import ONE_OF_EACH
 from tests.traffic import strings
 
 REPLACED = {"\0": "\u2400"} | {chr(code): "\ufffd" for code in range(0xD800, 0xE000)}
@@ -48,6 +49,7 @@ def fields(text: str) -> dict[str, object]:
     }
 
 
+@ONE_OF_EACH
 @pytest.mark.parametrize("source", ["blns", "intercode", "acegpt_arabic", "multilingual_mtbench", "our own"])
 def test_every_string_returns(
     source: str, request: pytest.FixtureRequest, make_handler: MakeHandler, log: logging.Logger, url: str

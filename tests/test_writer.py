@@ -15,7 +15,8 @@ from aicore_sqllog.capture.record import CallRecord
 from aicore_sqllog.capture.snapshot import take_snapshot
 from aicore_sqllog.delivery.writer import SqlWriter
 from aicore_sqllog.storage.connection import resolve
-from tests.support import query
+from aicore_sqllog.storage.database import LoopDatabase, SyncDatabase
+from tests.servers import execute
 
 BUILDER = RecordBuilder(Defaults())
 
@@ -30,11 +31,11 @@ def records(count: int, **fields: Any) -> list[CallRecord]:
     return made
 
 
-def counts(path: Path) -> list[int]:
-    return [query(path, f"select count(*) from llm_{table}")[0][0] for table in ("sessions", "operations", "messages")]
+def counts(url: str) -> list[int]:
+    return [execute(url, f"select count(*) from llm_{table}")[0][0] for table in ("sessions", "operations", "messages")]
 
 
-def test_a_batch_tried_again_after_it_was_committed_is_stored_once(url: str, path: Path) -> None:
+def test_a_batch_tried_again_after_it_was_committed_is_stored_once(url: str) -> None:
     writer = SqlWriter(resolve(url))
     old, new = records(10), records(5)
     assert writer.write(old, 1) == (10, 0, 0, 0)
@@ -42,17 +43,17 @@ def test_a_batch_tried_again_after_it_was_committed_is_stored_once(url: str, pat
     mixed = [*old, *new]
     writer._chosen_ids = {}
     assert writer.write(mixed, 2) == (5, 10, 0, 0)
-    assert counts(path) == [1, 15, 45]
+    assert counts(url) == [1, 15, 45]
     writer.close()
 
 
-def test_an_operation_id_that_is_taken_gets_a_fresh_one_and_is_counted(url: str, path: Path) -> None:
+def test_an_operation_id_that_is_taken_gets_a_fresh_one_and_is_counted(url: str) -> None:
     writer = SqlWriter(resolve(url))
     first, second = records(1, operation_id="mine"), records(2, operation_id="mine")
     assert writer.write(first, 1) == (1, 0, 0, 0)
     assert writer.write(second, 1) == (2, 0, 0, 2)
     assert writer.write(second, 2) == (0, 2, 0, 0)
-    assert counts(path) == [1, 3, 9]
+    assert counts(url) == [1, 3, 9]
     assert len(polars_from_db(url, operation_id="mine")) == 1
     writer.close()
 
@@ -60,17 +61,16 @@ def test_an_operation_id_that_is_taken_gets_a_fresh_one_and_is_counted(url: str,
 def test_a_batch_is_a_statement_a_table(url: str) -> None:
     writer = SqlWriter(resolve(url))
     writer.write(records(1), 1)
-    engine = writer._engine
-    assert engine is not None
+    database = writer._database
+    assert isinstance(database, SyncDatabase | LoopDatabase)
+    engine = database.engine if isinstance(database, SyncDatabase) else database.engine.sync_engine
     statements: list[str] = []
     sa.event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2].split("(")[0]))
     writer.write(records(200), 1)
-    assert [" ".join(statement.split()[:3]) for statement in statements] == [
-        "BEGIN IMMEDIATE",
-        "INSERT INTO llm_sessions",
-        "INSERT INTO llm_operations",
-        "INSERT INTO llm_messages",
-    ]
+    writer.write(records(200, session_id="new"), 1)
+    inserts = [" ".join(statement.split()[:3]) for statement in statements if statement.startswith("INSERT")]
+    rows = ["INSERT INTO llm_operations", "INSERT INTO llm_messages"]
+    assert inserts == [*rows, "INSERT INTO llm_sessions", *rows]
     writer.close()
 
 
@@ -112,11 +112,11 @@ def test_an_engine_in_memory_works_within_the_process_or_is_refused(log: logging
     engine.dispose()
 
 
-def test_our_writes_wait_in_wal_mode_with_foreign_keys(url: str) -> None:
+def test_our_writes_wait_in_wal_mode_with_foreign_keys(url: str, path: Path) -> None:
     writer = SqlWriter(resolve(url))
     writer.write(records(1), 1)
-    assert writer._engine is not None
-    with writer._engine.begin() as connection:
+    assert isinstance(writer._database, SyncDatabase)
+    with writer._database.engine.begin() as connection:
         settings = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "foreign_keys", "busy_timeout")

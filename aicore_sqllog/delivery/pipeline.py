@@ -1,12 +1,12 @@
 """
 What the worker's thread does with a batch: snapshots into call records, once, and those into rows.
 
-Imports SQLAlchemy when the first batch comes, so that neither attaching a handler nor the first
-log call pays for it.
+The writer is made when the first batch comes, and SQLAlchemy imported with it, so that neither
+attaching a handler nor the first log call pays for it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from aicore_sqllog.capture.build import RecordBuilder
 from aicore_sqllog.capture.record import CallRecord
@@ -15,7 +15,6 @@ from aicore_sqllog.delivery.worker import Outcome
 
 if TYPE_CHECKING:
     from aicore_sqllog.delivery.writer import SqlWriter
-    from aicore_sqllog.storage.connection import Place
 
 __all__ = ["Pipeline"]
 
@@ -23,10 +22,9 @@ __all__ = ["Pipeline"]
 class Pipeline:
     """Called with a batch and the number of the attempt, as :class:`BatchWorker` wants it."""
 
-    def __init__(self, builder: RecordBuilder, place: "Place", engine_options: Mapping[str, Any] | None) -> None:
+    def __init__(self, builder: RecordBuilder, make_writer: "Callable[[], SqlWriter]") -> None:
         self._builder = builder
-        self._place = place
-        self._engine_options = engine_options
+        self._make_writer = make_writer
         self._writer: SqlWriter | None = None
         self._records: list[CallRecord] = []
 
@@ -48,9 +46,7 @@ class Pipeline:
 
     def _ready_writer(self) -> "SqlWriter":
         if self._writer is None:
-            from aicore_sqllog.delivery.writer import SqlWriter
-
-            self._writer = SqlWriter(self._place, self._engine_options)
+            self._writer = self._make_writer()
         return self._writer
 
     def _with_writer(self, act: Callable[["SqlWriter"], None]) -> None:

@@ -6,7 +6,6 @@ Connects to nothing, creates nothing, and never shows a password.
 
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard, Union
@@ -19,7 +18,7 @@ from aicore_sqllog.errors import ConfigurationError
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["ASYNC_FIRST", "SYNC_FIRST", "Connection", "Place", "resolve", "show_url", "sibling"]
+__all__ = ["ASYNC_FIRST", "SYNC_FIRST", "Connection", "Place", "resolve", "show_url"]
 
 Connection: TypeAlias = Union[str, URL, Engine, "AsyncEngine"]
 """A SQLAlchemy URL, or an engine, which is borrowed: never disposed, no listeners set on it."""
@@ -28,8 +27,8 @@ SYNC_FIRST = ("CONNECTION_STRING", "ASYNC_CONNECTION_STRING")
 ASYNC_FIRST = ("ASYNC_CONNECTION_STRING", "CONNECTION_STRING")
 DEFAULT_URL = "sqlite:///aicore_sqllog.db"
 
-_SYNC_DRIVERS: Mapping[str, str] = {"sqlite": "sqlite"}
-_ASYNC_DRIVERS: Mapping[str, str] = {"sqlite": "sqlite+aiosqlite"}
+_BARE = ("sqlite", "postgresql", "mysql", "mariadb")
+"""URLs that name no driver: one that is installed is chosen when it is opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,7 @@ class Place:
 
     url: URL
     borrowed: "Engine | AsyncEngine | None" = None
+    schema: str | None = None
 
     @property
     def is_sqlite(self) -> bool:
@@ -51,29 +51,28 @@ class Place:
         return Path(database.removeprefix("file:").partition("?")[0])
 
 
-def resolve(connection: Connection | None, variables: tuple[str, str] = SYNC_FIRST) -> Place:
+def resolve(connection: Connection | None, variables: tuple[str, str] = SYNC_FIRST, schema: str | None = None) -> Place:
     """
     Return the place that *connection* names, or the first of *variables* that is set, or the default file.
 
+    An engine is borrowed where the side that asks can use it: the asynchronous reader an
+    ``AsyncEngine``, all others an ``Engine``. Of the other kind only the URL is used, for a
+    borrowed ``AsyncEngine`` belongs to its lender's event loop.
+
     Raises:
-        ConfigurationError: If it is neither a SQLAlchemy URL nor an engine, or is SQLite in
-            memory. A value that came from the environment is named by its variable, not shown.
+        ConfigurationError: If it is neither a SQLAlchemy URL nor an engine, is SQLite in memory,
+            or is SQLite and has a *schema*. A value that came from the environment is named by its
+            variable, not shown.
     """
+    wants_async = variables == ASYNC_FIRST
     if isinstance(connection, Engine):
-        return _borrowed_place(connection, connection)
+        return _lent_place(connection, connection.url, connection.pool, schema, is_usable=not wants_async)
     if _is_async_engine(connection):
-        return _borrowed_place(connection, connection.sync_engine)
+        return _lent_place(connection, connection.url, connection.pool, schema, is_usable=wants_async)
     origin: str
     value: object
     origin, value = _from_environment(variables) if connection is None else ("connection", connection)
-    return Place(_absolute(_parse(origin, value), origin))
-
-
-def sibling(place: Place, *, asynchronous: bool) -> URL:
-    """Return the URL of the same database for a synchronous or an asynchronous driver."""
-    drivers = _ASYNC_DRIVERS if asynchronous else _SYNC_DRIVERS
-    name = drivers.get(place.url.get_backend_name())
-    return place.url if name is None else place.url.set(drivername=name)
+    return _checked(Place(_absolute(_parse(origin, value), origin), schema=schema))
 
 
 def show_url(url: URL) -> str:
@@ -86,14 +85,21 @@ def _is_async_engine(connection: object) -> "TypeGuard[AsyncEngine]":
     return module is not None and isinstance(connection, module.AsyncEngine)
 
 
-def _borrowed_place(engine: "Engine | AsyncEngine", sync_engine: Engine) -> Place:
-    url = sync_engine.url
-    if _is_memory(url) and type(sync_engine.pool).__name__ != "StaticPool":
+def _lent_place(
+    engine: "Engine | AsyncEngine", url: URL, pool: object, schema: str | None, *, is_usable: bool
+) -> Place:
+    if _is_memory(url) and not (is_usable and type(pool).__name__ == "StaticPool"):
         raise ConfigurationError(
             f"connection={show_url(url)!r} keeps SQLite in memory, with a database of its own for each thread: "
             "what the handler's thread writes is nowhere else. Give a file, or an engine with poolclass=StaticPool."
         )
-    return Place(url, engine)
+    return _checked(Place(url, engine if is_usable else None, schema))
+
+
+def _checked(place: Place) -> Place:
+    if place.schema is not None and place.is_sqlite:
+        raise ConfigurationError(f"schema={place.schema!r} cannot work: SQLite has no schemas. Leave it out.")
+    return place
 
 
 def _from_environment(variables: tuple[str, str]) -> tuple[str, str]:
@@ -111,10 +117,11 @@ def _parse(origin: str, value: object) -> URL:
         )
     try:
         url = make_url(value)
-        url.get_backend_name()
-        if url.drivername.startswith("sqlite"):
+        if url.get_backend_name() == "postgres":  # SQLAlchemy no longer knows it, and people still write it
+            url = url.set(drivername=url.drivername.replace("postgres", "postgresql", 1))
+        if url.drivername not in _BARE:
             url.get_dialect()
-    except (ArgumentError, ValueError):
+    except (ArgumentError, ValueError, ImportError):
         # The value may hold a password anywhere, so it is not shown, nor is an error that quotes it.
         raise ConfigurationError(
             f"{origin} is not a SQLAlchemy URL. It looks like sqlite:///llm.db or "

@@ -1,14 +1,16 @@
 """
 Insert rows that may be there already, leaving those that are as they are.
 
-Never ``INSERT IGNORE`` or its like, which hide damage as well as conflicts.
+Where the database has no clause for it, the stored ones are looked up first; a row that another
+writer stores in between is a conflict, and the batch is tried again. Never ``INSERT IGNORE`` or its
+like, which hide damage as well as conflicts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Session
 
 __all__ = ["insert_missing"]
@@ -16,18 +18,33 @@ __all__ = ["insert_missing"]
 
 def insert_missing(session: Session, model: type[DeclarativeBase], rows: Sequence[dict[str, Any]]) -> None:
     """Insert those of *rows* whose primary key, of one column, is not there."""
-    if not rows:
-        return
-    dialect = session.get_bind().dialect.name
-    options = {"render_nulls": True}
-    if dialect == "sqlite":
-        session.execute(sqlite.insert(model).on_conflict_do_nothing(), rows, execution_options=options)
-    elif dialect == "postgresql":
-        session.execute(postgresql.insert(model).on_conflict_do_nothing(), rows, execution_options=options)
-    else:
-        missing = _without_stored(session, model, rows)
-        if missing:
-            session.execute(sa.insert(model), missing, execution_options=options)
+    insert = _INSERTS.get(session.get_bind().dialect.name)
+    if insert is None:
+        rows = _without_stored(session, model, rows)
+        insert = sa.insert
+    if rows:
+        session.execute(insert(model), rows, execution_options={"render_nulls": True})
+
+
+def _insert_sqlite(model: type[DeclarativeBase]) -> sa.Insert:
+    return sqlite.insert(model).on_conflict_do_nothing()
+
+
+def _insert_postgresql(model: type[DeclarativeBase]) -> sa.Insert:
+    return postgresql.insert(model).on_conflict_do_nothing()
+
+
+def _insert_mysql(model: type[DeclarativeBase]) -> sa.Insert:
+    (key,) = sa.inspect(model).primary_key
+    return mysql.insert(model).on_duplicate_key_update({key.name: key})
+
+
+_INSERTS: Mapping[str, Callable[[type[DeclarativeBase]], sa.Insert]] = {
+    "sqlite": _insert_sqlite,
+    "postgresql": _insert_postgresql,
+    "mysql": _insert_mysql,
+    "mariadb": _insert_mysql,
+}
 
 
 def _without_stored(

@@ -1,0 +1,106 @@
+"""
+A database that one thread writes to: runs a piece of work in a transaction, whatever the driver is.
+
+Work is a plain function of a synchronous ``Connection``. Where only an asynchronous driver is
+installed, it runs on an event loop of our own, which is never the application's.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+__all__ = ["Database", "LoopDatabase", "SyncDatabase"]
+
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    """What a writer needs of a database."""
+
+    def run(self, work: Callable[[sa.Connection], T]) -> T:
+        """Return what *work* returns, committed; nothing of it is stored if this raises, as far as we were told."""
+
+    def close(self) -> None:
+        """Close the connections that are ours."""
+
+    def forget(self) -> None:
+        """In a forked child: leave the connections to the parent, which still uses them."""
+
+
+class SyncDatabase:
+    """A database through a synchronous engine, ours or borrowed."""
+
+    def __init__(self, engine: Engine, *, is_borrowed: bool) -> None:
+        self.engine = engine
+        self._is_borrowed = is_borrowed
+
+    def run(self, work: Callable[[sa.Connection], T]) -> T:
+        with self.engine.begin() as connection:
+            _begin(connection)
+            return work(connection)
+
+    def close(self) -> None:
+        if not self._is_borrowed:
+            self.engine.dispose()
+
+    def forget(self) -> None:
+        if not self._is_borrowed:
+            self.engine.dispose(close=False)
+
+
+_LEFT_TO_THE_PARENT: list[object] = []
+
+
+class LoopDatabase:
+    """A database through an asynchronous engine of ours, on a loop of its own."""
+
+    def __init__(self, engine: "AsyncEngine") -> None:
+        self.engine = engine
+        self._own_loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, work: Callable[[sa.Connection], T]) -> T:
+        return self._loop().run_until_complete(self._run(work))
+
+    def close(self) -> None:
+        loop = self._loop()
+        loop.run_until_complete(self.engine.dispose())
+        loop.close()
+        self._own_loop = None
+
+    def forget(self) -> None:
+        # Neither the loop nor a connection may be closed, or collected, for the parent shares their sockets.
+        _LEFT_TO_THE_PARENT.append((self._own_loop, self.engine.sync_engine.pool))
+        self._own_loop = None
+        self.engine.sync_engine.dispose(close=False)
+
+    async def _run(self, work: Callable[[sa.Connection], T]) -> T:
+        def begin_and_work(connection: sa.Connection) -> T:
+            _begin(connection)
+            return work(connection)
+
+        async with self.engine.begin() as connection:
+            return await connection.run_sync(begin_and_work)
+
+    def _loop(self) -> "asyncio.AbstractEventLoop":
+        if self._own_loop is None:
+            import asyncio
+
+            self._own_loop = asyncio.new_event_loop()
+        return self._own_loop
+
+
+_POSTGRESQL_LIMITS = {"statement_timeout": "60s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"}
+
+
+def _begin(connection: sa.Connection) -> None:
+    """Bound what the transaction may wait for; local to it, as a pooler in transaction mode demands."""
+    if connection.dialect.name == "postgresql":
+        settings = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _POSTGRESQL_LIMITS.items())
+        connection.exec_driver_sql(f"SELECT {settings}")
