@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aicore_sqllog.collector import LlmOperationCollector
     from aicore_sqllog.delivery.stats import HandlerStats
-    from aicore_sqllog.errors import ConfigurationError, DatabaseError, LogNotFoundError, SQLLogError
+    from aicore_sqllog.errors import ConfigurationError, DatabaseError, LogNotFoundError, SchemaError, SQLLogError
     from aicore_sqllog.handler import SQLLogHandler
     from aicore_sqllog.reader import AsyncLogReader, LogReader, apolars_from_db, polars_from_db
     from aicore_sqllog.storage.models import LlmMessage, LlmOperation, LlmSession, metadata
@@ -29,6 +29,7 @@ __all__ = [
     "LogReader",
     "SQLLogError",
     "SQLLogHandler",
+    "SchemaError",
     "apolars_from_db",
     "metadata",
     "polars_from_db",
@@ -49,6 +50,7 @@ _HOMES = {
     "LogReader": "reader",
     "SQLLogError": "errors",
     "SQLLogHandler": "handler",
+    "SchemaError": "errors",
     "apolars_from_db": "reader",
     "metadata": "storage.models",
     "polars_from_db": "reader",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from aicore_sqllog.errors import DatabaseError, LogNotFoundError
 from aicore_sqllog.querying.filters import Filters, LogFilter
@@ -22,7 +22,7 @@ from aicore_sqllog.querying.question import OperationsQuestion
 from aicore_sqllog.querying.select import count_select
 from aicore_sqllog.storage.connection import ASYNC_FIRST, SYNC_FIRST, Connection, Place, resolve, show_url
 from aicore_sqllog.storage.engines import async_reader_engine, reader_engine
-from aicore_sqllog.storage.faults import summarize
+from aicore_sqllog.storage.faults import summarize, without_values
 from aicore_sqllog.storage.models import LlmOperation
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class LogReader:
             with self._engine.connect() as connection:
                 yield connection
         except SQLAlchemyError as exc:
-            raise _translated(exc, self._place, self._has_log()) from exc
+            raise _translated(exc, self._place, self._has_log()) from without_values(exc)
 
     def _has_log(self) -> bool:
         assert self._engine is not None
@@ -229,7 +229,7 @@ class AsyncLogReader:
             async with self._engine.connect() as connection:
                 yield connection
         except SQLAlchemyError as exc:
-            raise _translated(exc, self._place, await self._has_log()) from exc
+            raise _translated(exc, self._place, await self._has_log()) from without_values(exc)
 
     async def _has_log(self) -> bool:
         assert self._engine is not None
@@ -243,6 +243,7 @@ class AsyncLogReader:
 def polars_from_db(
     connection: Connection | None = None,
     *,
+    schema: str | None = None,
     columns: Sequence[str] | None = None,
     include_messages: bool = False,
     decode_json: bool = False,
@@ -260,7 +261,7 @@ def polars_from_db(
     Example:
         >>> polars_from_db(provider="openai", min_tokens=100)
     """
-    reader = _reader_of(resolve(connection, SYNC_FIRST))
+    reader = _reader_of(resolve(connection, SYNC_FIRST, schema))
     return reader.operations(
         columns=columns,
         include_messages=include_messages,
@@ -275,6 +276,7 @@ def polars_from_db(
 async def apolars_from_db(
     connection: Connection | None = None,
     *,
+    schema: str | None = None,
     columns: Sequence[str] | None = None,
     include_messages: bool = False,
     decode_json: bool = False,
@@ -284,7 +286,7 @@ async def apolars_from_db(
     **filters: Unpack[Filters],
 ) -> pl.DataFrame:
     """Return what :func:`polars_from_db` returns, without blocking the event loop."""
-    reader = _async_reader_of(resolve(connection, ASYNC_FIRST))
+    reader = _async_reader_of(resolve(connection, ASYNC_FIRST, schema))
     return await reader.operations(
         columns=columns,
         include_messages=include_messages,
@@ -296,14 +298,14 @@ async def apolars_from_db(
     )
 
 
-_KEPT: "OrderedDict[sa.URL, LogReader]" = OrderedDict()
-_KEPT_ASYNC: "OrderedDict[sa.URL, AsyncLogReader]" = OrderedDict()
+_KEPT: "OrderedDict[Place, LogReader]" = OrderedDict()
+_KEPT_ASYNC: "OrderedDict[Place, AsyncLogReader]" = OrderedDict()
 
 
 def _reader_of(place: Place) -> LogReader:
     if place.borrowed is not None:
-        return LogReader(place.borrowed)
-    reader = _KEPT.get(place.url) or _KEPT.setdefault(place.url, LogReader(place.url))
+        return LogReader(place.borrowed, place.schema)
+    reader = _KEPT.get(place) or _KEPT.setdefault(place, LogReader(place.url, place.schema))
     while len(_KEPT) > _READERS_KEPT:
         _KEPT.popitem(last=False)[1].close()
     return reader
@@ -311,10 +313,10 @@ def _reader_of(place: Place) -> LogReader:
 
 def _async_reader_of(place: Place) -> AsyncLogReader:
     if place.borrowed is not None:
-        return AsyncLogReader(place.borrowed)
+        return AsyncLogReader(place.borrowed, place.schema)
     while len(_KEPT_ASYNC) >= _READERS_KEPT:
         _KEPT_ASYNC.popitem(last=False)  # it keeps no connection that had to be closed
-    return _KEPT_ASYNC.get(place.url) or _KEPT_ASYNC.setdefault(place.url, AsyncLogReader(place.url))
+    return _KEPT_ASYNC.get(place) or _KEPT_ASYNC.setdefault(place, AsyncLogReader(place.url, place.schema))
 
 
 _LIVE: "weakref.WeakSet[LogReader]" = weakref.WeakSet()
@@ -343,8 +345,6 @@ def _has_tables(connection: sa.Connection, place: Place) -> bool:
 
 
 def _translated(exc: SQLAlchemyError, place: Place, has_log: bool) -> Exception:
-    if isinstance(exc, DBAPIError):
-        exc.hide_parameters = True  # a borrowed engine may show them, and they may be prompts
     shown = str(place.sqlite_path) if place.is_sqlite else show_url(place.url)
     remedy = "Log a record through SQLLogHandler first, or give the connection that the handler has."
     if place.is_sqlite and place.borrowed is None and not place.sqlite_path.exists():

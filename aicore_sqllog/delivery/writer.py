@@ -105,9 +105,11 @@ class SqlWriter:
         try:
             database.run(prepare)
         except sa.exc.DBAPIError as exc:
-            if self._migrate != "auto" or not create_if_missing(self._place.url, exc):
+            made = create_if_missing(self._place.url, exc) if self._migrate == "auto" else None
+            if made is None:
                 raise
-            self._say(f"created the database {self._place.url.database} on {self._place.url.host}.")
+            if made == "created":
+                self._say(f"created the database {self._place.url.database} on {self._place.url.host}.")
             database.run(prepare)
 
     def _remember_sessions(self, session_ids: Iterable[str]) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from aicore_sqllog.errors import ConfigurationError
+from aicore_sqllog.storage.drivers import choose, require
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -61,8 +62,8 @@ def resolve(connection: Connection | None, variables: tuple[str, str] = SYNC_FIR
 
     Raises:
         ConfigurationError: If it is neither a SQLAlchemy URL nor an engine, is SQLite in memory,
-            or is SQLite and has a *schema*. A value that came from the environment is named by its
-            variable, not shown.
+            is SQLite and has a *schema*, or has no driver that is installed. A value that came from
+            the environment is named by its variable, not shown.
     """
     wants_async = variables == ASYNC_FIRST
     if isinstance(connection, Engine):
@@ -72,7 +73,10 @@ def resolve(connection: Connection | None, variables: tuple[str, str] = SYNC_FIR
     origin: str
     value: object
     origin, value = _from_environment(variables) if connection is None else ("connection", connection)
-    return _checked(Place(_absolute(_parse(origin, value), origin), schema=schema))
+    url = _absolute(_parse(origin, value), origin)
+    if choose(url, asynchronous=True) is None:
+        require(url, asynchronous=False)
+    return _checked(Place(url, schema=schema))
 
 
 def show_url(url: URL) -> str:

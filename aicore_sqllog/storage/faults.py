@@ -2,6 +2,7 @@
 What a database's error means, and what a person can do about it; told without parameters, which are people's prompts.
 """
 
+import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 
 from aicore_sqllog.errors import SQLLogError
 
-__all__ = ["Fault", "Kind", "diagnose", "summarize"]
+__all__ = ["Fault", "Kind", "diagnose", "summarize", "without_values"]
 
 _MAX_LENGTH = 300
 
@@ -46,9 +47,31 @@ def summarize(exc: BaseException) -> str:
         return type(exc).__name__
     if isinstance(cause, SQLLogError):
         return str(cause)
-    lines = str(cause.args[1] if _errno(cause) is not None else cause).strip().splitlines()
-    text = lines[0][:_MAX_LENGTH] if lines else ""
+    text = _first_line(str(cause.args[1] if _errno(cause) is not None else cause))
+    if _errno(cause) in _QUOTE_VALUES:
+        text = _QUOTED.sub("'…'", text)
     return f"{type(cause).__name__}: {text}" if text else type(cause).__name__
+
+
+def without_values(exc: SQLAlchemyError) -> SQLAlchemyError:
+    """Return *exc* such that printing it shows no parameters, which a borrowed engine and psycopg2 would."""
+    if isinstance(exc, DBAPIError):
+        exc.hide_parameters = True
+        for error in (exc, exc.orig):
+            if isinstance(error, BaseException) and len(error.args) == 1 and isinstance(error.args[0], str):
+                error.args = (_first_line(error.args[0]),)
+    return exc
+
+
+def _first_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[0][:_MAX_LENGTH] if lines else ""
+
+
+_QUOTE_VALUES = (1062, 1064, 1292, 1366)
+"""MySQL's errors that quote the value, or a piece of the statement with its values."""
+
+_QUOTED = re.compile("'.*'", re.DOTALL)
 
 
 def diagnose(exc: BaseException) -> Fault:

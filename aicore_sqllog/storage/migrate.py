@@ -6,7 +6,7 @@ only where something has to be done.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 from zlib import crc32
@@ -49,32 +49,33 @@ def ensure_schema(connection: sa.Connection, schema: str | None, mode: MigrateMo
     """
     if mode == "off":
         return
-    found = look(connection, schema)
+    if mode == "check":
+        found = look(connection, schema)
+        if not found.is_later and found.shown != HEAD:
+            what = "there are none" if found.revision is None else f"they are at revision {found.shown}"
+            raise SchemaError(f"The tables are not ready: {what}, and this version needs {HEAD}. {_UPGRADE}")
+    else:
+        found = upgrade(connection, schema)
     if found.is_later:
         say(refuse_unusable(connection, schema, str(found.stamped)))
-    elif mode == "auto":
-        if not _is_ready(found):
-            upgrade(connection, schema)
-    elif found.shown != HEAD:
-        what = "there are none" if found.revision is None else f"they are at revision {found.shown}"
-        raise SchemaError(f"The tables are not ready: {what}, and this version needs {HEAD}. {_UPGRADE}")
 
 
-def upgrade(connection: sa.Connection, schema: str | None = None, revision: str = HEAD) -> None:
+def upgrade(connection: sa.Connection, schema: str | None = None, revision: str = HEAD) -> Found:
     """
-    Bring the tables up to *revision*; safe beside other processes that do the same.
+    Bring the tables up to *revision*, and return what was found; safe beside other processes that do the same.
 
     What a crash left half done is completed: where the version table and the columns tell
     different things, every revision is gone through again, for each step looks before it acts.
+    Tables of a later revision are left alone.
     """
-    with _alone(connection, schema):
+    with _alone(connection, schema):  # also to look: MySQL shows no table that is being changed
         found = look(connection, schema)
-        if _is_ready(found):
-            return  # another process was faster
-        _create_schema(connection, schema)
-        if found.stamped is not None and found.stamped != found.shown:
-            _run(connection, schema, lambda script, heads: script._stamp_revs("base", heads))
-        _run(connection, schema, lambda script, heads: script._upgrade_revs(revision, heads))
+        if not found.is_later and not found.stamped == found.shown == HEAD:
+            _create_schema(connection, schema)
+            if found.stamped is not None and found.stamped != found.shown:
+                _run(connection, schema, lambda script, heads: script._stamp_revs("base", heads))
+            _run(connection, schema, lambda script, heads: script._upgrade_revs(revision, heads))
+        return found
 
 
 def downgrade(connection: sa.Connection, schema: str | None = None, revision: str = "base") -> None:
@@ -84,10 +85,6 @@ def downgrade(connection: sa.Connection, schema: str | None = None, revision: st
         if found.stamped is None and found.shown is not None:
             _run(connection, schema, lambda script, heads: script._stamp_revs(found.shown, heads))
         _run(connection, schema, lambda script, heads: script._downgrade_revs(revision, heads))
-
-
-def _is_ready(found: Found) -> bool:
-    return found.stamped == found.shown == HEAD
 
 
 def _run(connection: sa.Connection, schema: str | None, steps: Callable[[Any, Any], Any]) -> None:
@@ -134,6 +131,7 @@ def _alone(connection: sa.Connection, schema: str | None) -> Iterator[None]:
         try:
             yield
         finally:
-            connection.scalar(sa.select(sa.func.release_lock(lock)))
+            with suppress(sa.exc.SQLAlchemyError):  # it ends with the connection if that is gone
+                connection.scalar(sa.select(sa.func.release_lock(lock)))
     else:
         yield

@@ -31,7 +31,11 @@ _DOCUMENTED: Mapping[str, frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is known of the tables: the revision that the version table holds, and the one that their columns show."""
+    """
+    What is known of the tables: the revision that the version table holds, and the one that their columns show.
+
+    The columns of a later revision show nothing to this version.
+    """
 
     stamped: str | None
     shown: str | None
@@ -59,6 +63,8 @@ def look(connection: sa.Connection, schema: str | None) -> Found:
     if inspector.has_table(VERSION_TABLE, schema=schema):
         version = sa.table(VERSION_TABLE, sa.column("version_num", sa.String), schema=schema)
         stamped = connection.scalar(sa.select(version.c.version_num))
+    if stamped is not None and stamped not in REVISIONS:
+        return Found(stamped, None)
     return Found(stamped, _recognise(_columns_of_ours(inspector, schema)))
 
 

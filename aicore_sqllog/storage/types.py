@@ -109,7 +109,7 @@ class _BinaryText(TypeDecorator[str]):
         if dialect.name in _MYSQL_FAMILY:
             collation = "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
             return dialect.type_descriptor(self._mysql_type(collation))
-        return dialect.type_descriptor(self.impl_instance)
+        return self.impl_instance
 
     def _mysql_type(self, collation: str) -> TypeEngine[Any]:
         return mysql.LONGTEXT(charset="utf8mb4", collation=collation)
