@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["SQLLogHandler"]
 
 THREAD_NAME = "sqllog-writer"
+_CONTENTION_ATTEMPTS = 4
+"""Writers that meet in one place make each other try again; only one that goes on is worth a word."""
 
 
 class SQLLogHandler(logging.Handler):
@@ -250,13 +252,14 @@ class SQLLogHandler(logging.Handler):
     def _say(self, text: str) -> None:
         self._notices.say(text, text)
 
-    def _note_failure(self, exc: Exception, count: int) -> None:
-        from aicore_sqllog.storage.faults import diagnose
+    def _note_failure(self, exc: Exception, count: int, attempt: int) -> None:
+        from aicore_sqllog.storage.faults import Kind, diagnose
 
         fault = diagnose(exc)
         self._last_error = fault.summary
-        told = f"{count} records wait, for {self._shown_place()} took none of them: {fault.summary}"
-        self._notices.say("write", f"{told} {fault.remedy}".rstrip())
+        if fault.kind is not Kind.CONTENTION or attempt >= _CONTENTION_ATTEMPTS:
+            told = f"{count} records wait, for {self._shown_place()} took none of them: {fault.summary}"
+            self._notices.say("write", f"{told} {fault.remedy}".rstrip())
         if self._on_error is not None:
             self._on_error(exc, count)
 

@@ -182,21 +182,21 @@ def test_block_gives_up_in_time_and_never_blocks_a_running_loop() -> None:
 
 
 def test_a_failed_batch_is_tried_again_in_order_and_told() -> None:
-    told: list[tuple[str, int]] = []
+    told: list[tuple[str, int, int]] = []
     sink = Sink()
     sink.faults = [OSError("one"), ValueError("two")]
     worker = BatchWorker(
         sink,
         name="test-worker",
         limits=Limits(flush_interval=3600),
-        on_failure=lambda exc, count: told.append((str(exc), count)),
+        on_failure=lambda exc, count, attempt: told.append((str(exc), count, attempt)),
     )
     for item in range(3):
         worker.put(item, 1)
     assert worker.flush(60)
     assert sink.batches == [[0, 1, 2]]
     assert sink.attempts == [1, 2, 3]
-    assert told == [("one", 3), ("two", 3)]
+    assert told == [("one", 3, 1), ("two", 3, 2)]
     assert worker.books().retries == 2
 
 
@@ -204,7 +204,7 @@ def test_a_callback_that_raises_does_not_stop_the_worker() -> None:
     sink = Sink()
     sink.faults = [OSError("one")]
 
-    def complain(exc: Exception, count: int) -> None:
+    def complain(exc: Exception, count: int, attempt: int) -> None:
         raise RuntimeError("the callback")
 
     worker = BatchWorker(sink, name="test-worker", limits=Limits(flush_interval=3600), on_failure=complain)

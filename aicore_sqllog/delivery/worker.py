@@ -91,7 +91,8 @@ class BatchWorker(Generic[T]):
 
         limits: See :class:`Limits`.
 
-        on_failure: Called on the thread after a failed attempt, with the exception and the number of items.
+        on_failure: Called on the thread after a failed attempt, with the exception, the number of
+            items and that of the attempt.
 
         on_idle_end: Called on the thread when it ends; the place to close connections.
     """
@@ -102,7 +103,7 @@ class BatchWorker(Generic[T]):
         *,
         name: str,
         limits: Limits,
-        on_failure: Callable[[Exception, int], None] = lambda exc, count: None,
+        on_failure: Callable[[Exception, int, int], None] = lambda exc, count, attempt: None,
         on_idle_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._write = write
@@ -384,7 +385,7 @@ class BatchWorker(Generic[T]):
             try:
                 outcome = self._write(items, attempt)
             except Exception as exc:
-                self._note_failure(exc, len(items))
+                self._note_failure(exc, len(items), attempt)
             else:
                 self._settle(outcome)
                 return True
@@ -393,11 +394,11 @@ class BatchWorker(Generic[T]):
                 return False
             time.sleep(pause)
 
-    def _note_failure(self, exc: Exception, count: int) -> None:
+    def _note_failure(self, exc: Exception, count: int, attempt: int) -> None:
         with self._locked():
             self._books.retries += 1
         with contextlib.suppress(Exception):  # the thread outlives whatever a callback does
-            self._on_failure(exc, count)
+            self._on_failure(exc, count, attempt)
 
     def _settle(self, outcome: Outcome) -> None:
         with self._locked():

@@ -20,8 +20,10 @@ _MAX_LENGTH = 300
 class Kind(Enum):
     """What may help against a fault."""
 
+    CONTENTION = "contention"
+    """The next attempt: another writer held a lock, which is no news unless it goes on."""
     TRANSIENT = "transient"
-    """Time: a server that is away, a lock, a deadlock."""
+    """Time: a server that is away."""
     MISCONFIGURED = "misconfigured"
     """A person: a password, a right, a schema."""
     OVERSIZE = "oversize"
@@ -105,6 +107,8 @@ _READ_ONLY = "Give the connection of a database that can be written to."
 _DISK_FULL = "Free space on the database's disk."
 
 _SQLITE: Mapping[str, tuple[Kind, str]] = {
+    "SQLITE_BUSY": (Kind.CONTENTION, ""),
+    "SQLITE_LOCKED": (Kind.CONTENTION, ""),
     "SQLITE_READONLY": (Kind.MISCONFIGURED, _READ_ONLY),
     "SQLITE_CANTOPEN": (Kind.MISCONFIGURED, "Check that the folder is there and can be written to."),
     "SQLITE_PERM": (Kind.MISCONFIGURED, _RIGHTS),
@@ -132,6 +136,7 @@ def _read_sqlite(orig: BaseException | None) -> _Reading:
 
 
 _MYSQL: Mapping[int, tuple[Kind, str]] = {
+    **dict.fromkeys((1020, 1205, 1213, 1684), (Kind.CONTENTION, "")),
     **dict.fromkeys((1044, 1142, 1143, 1227, 1370), (Kind.MISCONFIGURED, _RIGHTS)),
     **dict.fromkeys((1045, 1698, 1251), (Kind.MISCONFIGURED, _PASSWORD)),
     1049: (Kind.MISCONFIGURED, _NO_DATABASE),
@@ -158,6 +163,8 @@ def _errno(orig: BaseException | None) -> int | None:
 
 
 _POSTGRESQL: Mapping[str, tuple[Kind, str]] = {
+    "40": (Kind.CONTENTION, ""),
+    "55P03": (Kind.CONTENTION, ""),
     "25006": (Kind.MISCONFIGURED, _READ_ONLY),
     "28": (Kind.MISCONFIGURED, _PASSWORD),
     "3D": (Kind.MISCONFIGURED, _NO_DATABASE),

@@ -18,10 +18,10 @@ __all__ = ["insert_missing"]
 
 def insert_missing(session: Session, model: type[DeclarativeBase], rows: Sequence[dict[str, Any]]) -> None:
     """Insert those of *rows* whose primary key, of one column, is not there."""
-    insert = _INSERTS.get(session.get_bind().dialect.name)
-    if insert is None:
+    dialect = session.get_bind().dialect.name
+    if rows and dialect not in _LOCK_NOTHING_STORED:
         rows = _without_stored(session, model, rows)
-        insert = sa.insert
+    insert = _INSERTS.get(dialect, sa.insert)
     if rows:
         session.execute(insert(model), rows, execution_options={"render_nulls": True})
 
@@ -45,6 +45,10 @@ _INSERTS: Mapping[str, Callable[[type[DeclarativeBase]], sa.Insert]] = {
     "mysql": _insert_mysql,
     "mariadb": _insert_mysql,
 }
+
+
+_LOCK_NOTHING_STORED = ("sqlite", "postgresql")
+"""Here a conflict costs nothing; MySQL locks each row that is there, and two writers soon wait for each other."""
 
 
 def _without_stored(
