@@ -8,13 +8,14 @@ STAMP = $(VENV)/.installed
 SUPPORTED = 3.11 3.12 3.13 3.14
 PYTEST_ARGS ?=
 
-.PHONY: help demo test test-long test-all-pythons lint clean
+.PHONY: help demo test test-long test-all-pythons test-sqlalchemy-2.0 lint clean
 
 help:
 	@echo "make demo              log some calls, read them back, replay a small file"
 	@echo "make test              lint, type-check and run the tests"
 	@echo "make test-long         the tests that take minutes"
 	@echo "make test-all-pythons  the tests on every supported Python that is here"
+	@echo "make test-sqlalchemy-2.0  the tests with the newest SQLAlchemy 2.0"
 	@echo "make clean             remove what these made"
 
 $(STAMP): pyproject.toml
@@ -51,6 +52,11 @@ test-all-pythons:
 		.venvs/$$version/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' && \
 		.venvs/$$version/bin/python -m pytest $(PYTEST_ARGS) || exit 1; \
 	done
+
+test-sqlalchemy-2.0:
+	$(PYTHON) -m venv .venvs/sqlalchemy-2.0
+	.venvs/sqlalchemy-2.0/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' 'sqlalchemy[asyncio]<2.1'
+	.venvs/sqlalchemy-2.0/bin/python -m pytest $(PYTEST_ARGS)
 
 clean:
 	rm -rf $(VENV) .venvs .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
