@@ -10,16 +10,19 @@ import os
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aicore_sqllog import options
 from aicore_sqllog.capture.build import Defaults, RecordBuilder
-from aicore_sqllog.capture.snapshot import Snapshot, take_bare_snapshot, take_snapshot
+from aicore_sqllog.capture.snapshot import Snapshot, lighten, take_bare_snapshot, take_snapshot
 from aicore_sqllog.delivery.notices import Notices
 from aicore_sqllog.delivery.pipeline import Pipeline
+from aicore_sqllog.delivery.queue import BoundedQueue
 from aicore_sqllog.delivery.stats import HandlerStats
-from aicore_sqllog.delivery.worker import BatchWorker
+from aicore_sqllog.delivery.worker import BatchWorker, Limits, Loss
 
 if TYPE_CHECKING:
     from aicore_sqllog.delivery.writer import SqlWriter
@@ -123,15 +126,17 @@ class SQLLogHandler(logging.Handler):
         self._place = resolve(connection, schema=options.read_name("schema", schema))
         self._migrate = options.read_choice("migrate", migrate, ("auto", "check", "off"))
         self._engine_options = options.read_mapping("engine_options", engine_options)
-        self._pipeline = Pipeline(RecordBuilder(defaults), self._make_writer)
+        self._pipeline = Pipeline(RecordBuilder(defaults), self._make_writer, self._take_losses)
         self._worker: BatchWorker[Snapshot] = BatchWorker(
             self._pipeline,
             name=THREAD_NAME,
             limits=limits,
+            make_queue=_make_queue,
             on_failure=self._note_failure,
             on_idle_end=self._pipeline.close,
         )
         self._notices = Notices()
+        self._told_losses: Counter[str] = Counter()
         self._ignored = 0
         self._last_error: str | None = None
         super().__init__(level)
@@ -205,6 +210,7 @@ class SQLLogHandler(logging.Handler):
             dropped_by_reason=dict(books.dropped),
             pending_bytes=books.pending_bytes,
             oldest_age=books.oldest_age,
+            last_commit=None if books.last_commit_at is None else datetime.fromtimestamp(books.last_commit_at, UTC),
             last_error=self._last_error,
         )
 
@@ -221,10 +227,12 @@ class SQLLogHandler(logging.Handler):
         super().close()
 
     def __repr__(self) -> str:
-        books = self._worker.books()
+        stats = self.stats()
+        last_commit = stats.last_commit and stats.last_commit.isoformat(timespec="seconds")
         return (
-            f"<{type(self).__name__} {self._shown_place()} pending={books.pending} committed={books.committed} "
-            f"dropped={books.dropped.total()} retries={books.retries} last_error={self._last_error!r}>"
+            f"<{type(self).__name__} {self._shown_place()} pending={stats.pending} oldest_age={stats.oldest_age:.1f}s "
+            f"committed={stats.committed} last_commit={last_commit} dropped={stats.dropped} "
+            f"dead_lettered={stats.dead_lettered} retries={stats.retries} last_error={stats.last_error!r}>"
         )
 
     def _take(self, record: logging.LogRecord) -> Snapshot | None:
@@ -252,7 +260,7 @@ class SQLLogHandler(logging.Handler):
     def _say(self, text: str) -> None:
         self._notices.say(text, text)
 
-    def _note_failure(self, exc: Exception, count: int, attempt: int) -> None:
+    def _note_failure(self, exc: BaseException, count: int, attempt: int) -> None:
         from aicore_sqllog.storage.faults import Kind, diagnose
 
         fault = diagnose(exc)
@@ -260,20 +268,50 @@ class SQLLogHandler(logging.Handler):
         if fault.kind is not Kind.CONTENTION or attempt >= _CONTENTION_ATTEMPTS:
             told = f"{count} records wait, for {self._shown_place()} took none of them: {fault.summary}"
             self._notices.say("write", f"{told} {fault.remedy}".rstrip())
-        if self._on_error is not None:
+        self._tell_losses()
+        if self._on_error is not None and isinstance(exc, Exception):
             self._on_error(exc, count)
+
+    def _take_losses(self) -> list[Loss]:
+        self._tell_losses()
+        return self._worker.take_losses()
+
+    def _tell_losses(self) -> None:
+        """Say what was lost since it was last said; on the worker's thread, never from within a log call."""
+        books = self._worker.books()
+        lost = Counter(books.dropped)
+        if books.dead_lettered:
+            lost["dead_lettered"] = books.dead_lettered
+        for reason, count in lost.items():
+            new = count - self._told_losses[reason]
+            if new and self._notices.say(f"lost {reason}", f"{new} records: {_LOSSES.get(reason, reason)}"):
+                self._told_losses[reason] = count
 
     def _finish(self) -> None:
         """At the end of the process: write what waits, and say what could not be stored."""
         self._worker.flush(self._seconds(None))
         books = self._worker.books()
-        lost = books.pending + books.dropped.total()
+        untold = Counter(books.dropped) - self._told_losses
+        lost = books.pending + untold.total()
         if lost:
             self._notices.say("exit", f"{lost} records could not be stored in {self._shown_place()}.")
 
     def _reset_in_child(self) -> None:
         self._worker.reset()
         self._pipeline.forget()
+        self._told_losses = Counter()
+
+
+_LOSSES = {
+    "queue_full": "dropped, for the queue was full. Look at queue_size, queue_bytes and overflow.",
+    "event_loop": "dropped, for the queue was full and an event loop must not wait. Look at queue_bytes.",
+    "unstorable": "dropped, for the database refuses them and the folder of dead letters is full or cannot be written.",
+    "dead_lettered": "the database refuses them; they are in the user's state directory, under aicore_sqllog.",
+}
+
+
+def _make_queue(limits: Limits) -> BoundedQueue[Snapshot]:
+    return BoundedQueue(limits.queue_size, limits.queue_bytes, lighten)
 
 
 _LIVE: "weakref.WeakSet[SQLLogHandler]" = weakref.WeakSet()

@@ -19,6 +19,7 @@ MakeHandler = Callable[..., SQLLogHandler]
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for variable in ("CONNECTION_STRING", "ASYNC_CONNECTION_STRING"):
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
 
 

@@ -29,7 +29,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "identity": {"text"},
     "__init__": GROUND | DOORS | {"capture", "delivery", "storage", "querying"},
 }
-LARGEST_FILE, LARGEST_FUNCTION = 420, 45
+LARGEST_FILE, LARGEST_FUNCTION = 490, 45
 
 Sources = dict[str, str]
 """Source text by dotted module name, without the package's own."""

@@ -236,7 +236,7 @@ def test_the_twins_have_one_signature() -> None:
     assert parameters(LogReader.operations) == parameters(AsyncLogReader.operations)
     assert parameters(LogReader.count) == parameters(AsyncLogReader.count)
     assert parameters(polars_from_db) == parameters(apolars_from_db)
-    assert parameters(polars_from_db)[1:] == parameters(LogReader.operations)
+    assert parameters(polars_from_db)[2:] == parameters(LogReader.operations)
 
 
 def test_an_asynchronous_reader_leaves_nothing_behind_its_loop(stored: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from aicore_sqllog.delivery.queue import BoundedQueue
 from aicore_sqllog.delivery.worker import BatchWorker, Books, Limits, Outcome
 from tests.support import wait_until
 
@@ -34,8 +35,13 @@ class Sink:
         return Outcome(len(items))
 
 
+def make_queue(limits: Limits) -> BoundedQueue[Any]:
+    return BoundedQueue(limits.queue_size, limits.queue_bytes, lambda item: None)
+
+
 def make(sink: Sink, **limits: Any) -> BatchWorker[Any]:
-    return BatchWorker(sink, name="test-worker", limits=Limits(**{"flush_interval": 3600, **limits}))
+    limited = Limits(**{"flush_interval": 3600, **limits})
+    return BatchWorker(sink, name="test-worker", limits=limited, make_queue=make_queue)
 
 
 def balanced(books: Books) -> bool:
@@ -85,7 +91,7 @@ def test_flush_waits_for_what_is_in_flight_and_tells_when_time_is_over() -> None
 
 
 def test_one_thread_with_a_name_started_by_the_first_item_and_ended_by_stop() -> None:
-    worker = BatchWorker(Sink(), name="named-worker", limits=Limits())
+    worker = BatchWorker(Sink(), name="named-worker", limits=Limits(), make_queue=make_queue)
 
     def named() -> list[threading.Thread]:
         return [thread for thread in threading.enumerate() if thread.name == "named-worker"]
@@ -189,6 +195,7 @@ def test_a_failed_batch_is_tried_again_in_order_and_told() -> None:
         sink,
         name="test-worker",
         limits=Limits(flush_interval=3600),
+        make_queue=make_queue,
         on_failure=lambda exc, count, attempt: told.append((str(exc), count, attempt)),
     )
     for item in range(3):
@@ -204,22 +211,22 @@ def test_a_callback_that_raises_does_not_stop_the_worker() -> None:
     sink = Sink()
     sink.faults = [OSError("one")]
 
-    def complain(exc: Exception, count: int, attempt: int) -> None:
+    def complain(exc: BaseException, count: int, attempt: int) -> None:
         raise RuntimeError("the callback")
 
-    worker = BatchWorker(sink, name="test-worker", limits=Limits(flush_interval=3600), on_failure=complain)
+    limits = Limits(flush_interval=3600)
+    worker = BatchWorker(sink, name="test-worker", limits=limits, make_queue=make_queue, on_failure=complain)
     worker.put(1, 1)
     assert worker.flush(60)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_thread_that_died_is_replaced_and_its_batch_kept() -> None:
+@pytest.mark.parametrize("fault", [SystemExit(), KeyboardInterrupt(), GeneratorExit(), MemoryError()])
+def test_the_thread_outlives_whatever_is_thrown_and_keeps_its_batch(fault: BaseException) -> None:
     sink = Sink()
-    sink.faults = [SystemExit()]
+    sink.faults = [fault]
     worker = make(sink)
     worker.put(1, 1)
-    worker.flush(0.2)
-    wait_until(lambda: worker.flush(1) or worker.books().pending == 0)
+    assert worker.flush(30)
     assert sink.batches == [[1]]
     assert balanced(worker.books())
 

@@ -38,11 +38,11 @@ def counts(url: str) -> list[int]:
 def test_a_batch_tried_again_after_it_was_committed_is_stored_once(url: str) -> None:
     writer = SqlWriter(resolve(url))
     old, new = records(10), records(5)
-    assert writer.write(old, 1) == (10, 0, 0, 0)
-    assert writer.write(old, 2) == (0, 10, 0, 0)
+    assert writer.write(old, 1) == (10, 0, 0, 0, 0)
+    assert writer.write(old, 2) == (0, 10, 0, 0, 0)
     mixed = [*old, *new]
     writer._chosen_ids = {}
-    assert writer.write(mixed, 2) == (5, 10, 0, 0)
+    assert writer.write(mixed, 2) == (5, 10, 0, 0, 0)
     assert counts(url) == [1, 15, 45]
     writer.close()
 
@@ -50,9 +50,9 @@ def test_a_batch_tried_again_after_it_was_committed_is_stored_once(url: str) -> 
 def test_an_operation_id_that_is_taken_gets_a_fresh_one_and_is_counted(url: str) -> None:
     writer = SqlWriter(resolve(url))
     first, second = records(1, operation_id="mine"), records(2, operation_id="mine")
-    assert writer.write(first, 1) == (1, 0, 0, 0)
-    assert writer.write(second, 1) == (2, 0, 0, 2)
-    assert writer.write(second, 2) == (0, 2, 0, 0)
+    assert writer.write(first, 1) == (1, 0, 0, 0, 0)
+    assert writer.write(second, 1) == (2, 0, 0, 0, 2)
+    assert writer.write(second, 2) == (0, 2, 0, 0, 0)
     assert counts(url) == [1, 3, 9]
     assert len(polars_from_db(url, operation_id="mine")) == 1
     writer.close()

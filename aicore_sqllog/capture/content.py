@@ -75,6 +75,8 @@ class Content:
         """Return the extras with ours under the key ``sqllog``, as JSON text."""
         own: dict[str, object] = {"message": snapshot.message, "logger": snapshot.logger, "level": snapshot.level}
         own.update(self.own)
+        if snapshot.note:
+            own["note"] = snapshot.note
         if snapshot.stack:
             own["stack"] = snapshot.stack
         if _OWN_KEY in self.extras:

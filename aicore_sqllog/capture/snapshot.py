@@ -9,10 +9,10 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from aicore_sqllog.capture.fields import GROUP_KEY, STANDARD_ATTRIBUTES, is_llm_record
-from aicore_sqllog.capture.freeze import Frozen, describe, freeze
+from aicore_sqllog.capture.freeze import Frozen, describe, freeze, thaw
 from aicore_sqllog.identity import mint
 
-__all__ = ["Failure", "Snapshot", "take_bare_snapshot", "take_snapshot"]
+__all__ = ["Failure", "Snapshot", "lighten", "take_bare_snapshot", "take_snapshot"]
 
 _OVERHEAD_BYTES = 600
 _MAX_PLANS = 1_000
@@ -42,6 +42,8 @@ class Snapshot(NamedTuple):
     stack: str | None
     size: int
     """Approximate size in bytes; what bounds the queue and cuts a batch."""
+    note: str | None = None
+    """What was done to it since; stored beside the record."""
 
 
 class _Plan(NamedTuple):
@@ -91,6 +93,25 @@ def take_bare_snapshot(record: logging.LogRecord, fault: Exception) -> Snapshot:
         mint(), record.created, describe(record.name), describe(record.levelname), record.levelno, message,
         (GROUP_KEY,), values, None, None, size + len(message) + _OVERHEAD_BYTES,
     )  # fmt: skip
+
+
+def lighten(snapshot: Snapshot) -> tuple[Snapshot, int] | None:
+    """Return *snapshot* without its messages, and its size; None if it has none. All else it says is kept."""
+    values = dict(zip(snapshot.names, thaw(snapshot.values), strict=True))
+    kept = _without_messages(values)
+    group = values.get(GROUP_KEY)
+    if isinstance(group, dict):
+        kept[GROUP_KEY] = _without_messages(group)
+    if kept == values:
+        return None
+    frozen, size = freeze(tuple(kept.values()))
+    size += len(snapshot.message) + _OVERHEAD_BYTES + (len(snapshot.failure.traceback) if snapshot.failure else 0)
+    note = "the messages were left out, for the queue was full"
+    return snapshot._replace(names=tuple(kept), values=frozen, size=size, note=note), size
+
+
+def _without_messages(values: dict[Any, object]) -> dict[Any, object]:
+    return {name: value for name, value in values.items() if name not in ("messages", "response")}
 
 
 def _make_plan(keys: tuple[str, ...]) -> _Plan | None:

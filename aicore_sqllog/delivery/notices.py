@@ -17,12 +17,13 @@ class Notices:
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
 
-    def say(self, reason: str, text: str) -> None:
-        """Say *text*, unless *reason* was spoken of within the last minute."""
+    def say(self, reason: str, text: str) -> bool:
+        """Say *text*, unless *reason* was spoken of within the last minute; return whether it was said."""
         now = time.monotonic()
         if now - self._last.get(reason, -_INTERVAL_SECONDS) < _INTERVAL_SECONDS:
-            return
+            return False
         self._last[reason] = now
         # There may be no stderr, or a closed one; that is no reason to fail.
         with contextlib.suppress(Exception):
             sys.stderr.write(f"aicore_sqllog: {text}\n")
+        return True

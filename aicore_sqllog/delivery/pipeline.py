@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aicore_sqllog.capture.build import RecordBuilder
 from aicore_sqllog.capture.record import CallRecord
 from aicore_sqllog.capture.snapshot import Snapshot
-from aicore_sqllog.delivery.worker import Outcome
+from aicore_sqllog.delivery.worker import Loss, Outcome
 
 if TYPE_CHECKING:
     from aicore_sqllog.delivery.writer import SqlWriter
@@ -20,11 +20,26 @@ __all__ = ["Pipeline"]
 
 
 class Pipeline:
-    """Called with a batch and the number of the attempt, as :class:`BatchWorker` wants it."""
+    """
+    Called with a batch and the number of the attempt, as :class:`BatchWorker` wants it.
 
-    def __init__(self, builder: RecordBuilder, make_writer: "Callable[[], SqlWriter]") -> None:
+    Args:
+        builder: Makes the records.
+
+        make_writer: Makes the writer, when the first batch comes.
+
+        take_losses: Returns what was lost since it was called last; it goes into a table of its own.
+    """
+
+    def __init__(
+        self,
+        builder: RecordBuilder,
+        make_writer: "Callable[[], SqlWriter]",
+        take_losses: Callable[[], list[Loss]],
+    ) -> None:
         self._builder = builder
         self._make_writer = make_writer
+        self._take_losses = take_losses
         self._writer: SqlWriter | None = None
         self._records: list[CallRecord] = []
 
@@ -32,8 +47,10 @@ class Pipeline:
         """Store the batch; a further attempt has the records of the first."""
         if attempt == 1:
             self._records = [self._builder.build(snapshot) for snapshot in snapshots]
-        outcome = self._ready_writer().write(self._records, attempt)
+        writer = self._ready_writer()
+        outcome = writer.write(self._records, attempt)
         self._records = []
+        writer.write_losses(self._take_losses())
         return outcome
 
     def close(self) -> None:
@@ -41,8 +58,10 @@ class Pipeline:
         self._with_writer(lambda writer: writer.close())
 
     def forget(self) -> None:
-        """In a forked child: leave the connections to the parent."""
+        """In a forked child: leave the connections, and the batch that was being written, to the parent."""
+        self._records = []
         self._with_writer(lambda writer: writer.forget())
+        self._writer = None
 
     def _ready_writer(self) -> "SqlWriter":
         if self._writer is None:

@@ -3,14 +3,19 @@ From call records to rows: dictionaries with every key, so that a batch is one s
 """
 
 import json
+import os
+import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from aicore_sqllog.capture.record import CallRecord, Session
-from aicore_sqllog.identity import message_id
+from aicore_sqllog.delivery.worker import Loss
+from aicore_sqllog.identity import message_id, mint
 from aicore_sqllog.storage.types import EncodedJson
+from aicore_sqllog.text import fit_name
 
-__all__ = ["message_rows", "operation_row", "same_json", "session_row", "with_session_metadata"]
+__all__ = ["loss_row", "message_rows", "operation_row", "same_json", "session_row", "with_session_metadata"]
 
 Row = dict[str, Any]
 
@@ -69,6 +74,20 @@ def message_rows(record: CallRecord, operation_id: str) -> Iterator[Row]:
             "sequence_number": number,
             "parts": _encoded(message.parts),
         }
+
+
+def loss_row(loss: Loss) -> Row:
+    """Return the row of a loss, in this process on this host."""
+    return {
+        "loss_id": mint(),
+        "reason": loss.reason,
+        "count": loss.count,
+        "bytes": loss.bytes,
+        "first_at": datetime.fromtimestamp(loss.first_at, UTC),
+        "last_at": datetime.fromtimestamp(loss.last_at, UTC),
+        "host": fit_name(socket.gethostname()),
+        "process_id": os.getpid(),
+    }
 
 
 def with_session_metadata(record: CallRecord) -> str:

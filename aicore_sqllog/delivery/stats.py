@@ -4,6 +4,7 @@ The handler's figures, as its user sees them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 __all__ = ["HandlerStats"]
 
@@ -23,8 +24,9 @@ class HandlerStats:
     duplicate: int
     """Found stored already when their batch was tried again."""
     dead_lettered: int
+    """Refused by the database whatever is done; kept in a file with the reason."""
     dropped: int
-    """Given up by the overflow policy; see ``dropped_by_reason``."""
+    """Given up by the overflow policy, or could be put nowhere; see ``dropped_by_reason``."""
     pending: int
     """Waiting, or in the batch that is being written."""
     ignored: int
@@ -37,5 +39,7 @@ class HandlerStats:
     pending_bytes: int
     oldest_age: float
     """Seconds that the oldest pending record has waited."""
+    last_commit: datetime | None
+    """When a batch was last stored, in UTC."""
     last_error: str | None
     """What the last failed attempt met, without parameters."""

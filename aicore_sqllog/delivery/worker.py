@@ -1,5 +1,5 @@
 """
-A thread that takes items from a bounded queue and writes them in batches.
+A thread that takes items from a bounded queue, which it is given, and writes them in batches.
 
 It knows nothing of its cargo, of logging or of SQL, and imports only the standard library.
 
@@ -18,12 +18,19 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
-__all__ = ["BatchWorker", "Books", "Limits", "Outcome", "Overflow"]
+__all__ = ["BatchWorker", "Books", "Limits", "Loss", "Outcome", "Overflow"]
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 Overflow = Literal["block", "drop_newest", "drop_oldest"]
+
+LIGHTENED = "content"
+"""The reason under which items that were made lighter are noted; they are not dropped."""
+
+UNSTORABLE = "unstorable"
+"""The reason for what could be neither stored nor kept elsewhere."""
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 30.0
@@ -45,13 +52,26 @@ class Limits:
 
 
 class Outcome(NamedTuple):
-    """What became of a batch that needs no further attempt; the parts add up to its items."""
+    """What became of a batch that needs no further attempt; all but the last add up to its items."""
 
     committed: int
     duplicate: int = 0
     dead_lettered: int = 0
+    dropped: int = 0
+    """Could be neither stored nor put to the dead letters."""
     id_conflict: int = 0
     """Of those committed: stored under an id of their own, for the one asked for was taken."""
+
+
+@dataclass(slots=True)
+class Loss:
+    """What was lost for one reason within a time; the times are seconds since 1970."""
+
+    reason: str
+    count: int
+    bytes: int
+    first_at: float
+    last_at: float
 
 
 @dataclass(slots=True)
@@ -69,13 +89,36 @@ class Books:
     pending_bytes: int = 0
     oldest_age: float = 0.0
     """Seconds since the oldest waiting item was accepted."""
+    last_commit_at: float | None = None
+    """Seconds since 1970."""
 
 
-class _Entry(NamedTuple, Generic[T]):
-    number: int
-    size: int
-    accepted_at: float
-    item: T
+class Entry(Protocol[T_co]):
+    """An item that waits."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def accepted_at(self) -> float: ...
+    @property
+    def item(self) -> T_co: ...
+
+
+class Queue(Protocol[T]):
+    """What the worker needs of a queue; see ``delivery/queue.py``."""
+
+    bytes: int
+
+    def __len__(self) -> int: ...
+    @property
+    def oldest(self) -> Entry[T] | None: ...
+    def is_full_for(self, size: int) -> bool: ...
+    def put(self, number: int, size: int, accepted_at: float, item: T) -> None: ...
+    def pop(self) -> Entry[T]: ...
+    def lighten_for(self, size: int) -> int: ...
+    def take(self, max_items: int, max_bytes: int) -> Sequence[Entry[T]]: ...
 
 
 class BatchWorker(Generic[T]):
@@ -91,6 +134,8 @@ class BatchWorker(Generic[T]):
 
         limits: See :class:`Limits`.
 
+        make_queue: Makes the empty queue, at the start and again in a forked child.
+
         on_failure: Called on the thread after a failed attempt, with the exception, the number of
             items and that of the attempt.
 
@@ -103,12 +148,14 @@ class BatchWorker(Generic[T]):
         *,
         name: str,
         limits: Limits,
-        on_failure: Callable[[Exception, int, int], None] = lambda exc, count, attempt: None,
+        make_queue: Callable[[Limits], Queue[T]],
+        on_failure: Callable[[BaseException, int, int], None] = lambda exc, count, attempt: None,
         on_idle_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._write = write
         self._name = name
         self._limits = limits
+        self._make_queue = make_queue
         self._on_failure = on_failure
         self._on_idle_end = on_idle_end
         self.reset()
@@ -121,13 +168,13 @@ class BatchWorker(Generic[T]):
         self._side_door: deque[tuple[T, int]] = deque()
         self._work = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
-        self._queue: deque[_Entry[T]] = deque()
-        self._queue_bytes = 0
-        self._in_flight: list[_Entry[T]] = []
+        self._queue = self._make_queue(self._limits)
+        self._in_flight: Sequence[Entry[T]] = []
         self._books = Books()
         self._flush_to = 0
         self._waiters: list[tuple[int, Callable[[], None]]] = []
         self._lost: tuple[int, int] | None = None
+        self._losses: dict[str, Loss] = {}
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._start_again_at = 0.0
@@ -151,7 +198,7 @@ class BatchWorker(Generic[T]):
         """Return a copy of the books, exact at this moment."""
         with self._locked():
             books = self._books
-            oldest = next(iter(self._in_flight or self._queue), None)
+            oldest = self._in_flight[0] if self._in_flight else self._queue.oldest
             return Books(
                 accepted=books.accepted,
                 committed=books.committed,
@@ -161,9 +208,16 @@ class BatchWorker(Generic[T]):
                 retries=books.retries,
                 dropped=Counter(books.dropped),
                 pending=len(self._queue) + len(self._in_flight),
-                pending_bytes=self._queue_bytes + sum(entry.size for entry in self._in_flight),
+                pending_bytes=self._queue.bytes + sum(entry.size for entry in self._in_flight),
                 oldest_age=0.0 if oldest is None else time.monotonic() - oldest.accepted_at,
+                last_commit_at=books.last_commit_at,
             )
+
+    def take_losses(self) -> list[Loss]:
+        """Return what was lost since this was called last, by reason."""
+        with self._locked():
+            losses, self._losses = self._losses, {}
+            return list(losses.values())
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was accepted before is settled; return whether all of it is stored."""
@@ -182,7 +236,7 @@ class BatchWorker(Generic[T]):
             self._flush_to = max(self._flush_to, target)
             self._waiters.append((target, on_settled))
             self._tell_waiters()
-            if self._queue:
+            if len(self._queue) or self._in_flight:
                 self._ensure_thread()
             self._work.notify()
             return target
@@ -208,7 +262,7 @@ class BatchWorker(Generic[T]):
         with self._locked():
             self._stopping = True
             self._work.notify()
-            while self._stopping and self._has_thread() and not self._queue and not self._in_flight:
+            while self._stopping and self._has_thread() and not len(self._queue) and not self._in_flight:
                 left = give_up_at - time.monotonic()
                 if left <= 0:
                     break
@@ -245,47 +299,55 @@ class BatchWorker(Generic[T]):
         self._books.accepted += 1
         number = self._books.accepted
         if reason is not None:
-            self._lose(number, reason)
+            self._lose(number, size, reason)
             return
-        self._queue.append(_Entry(number, size, time.monotonic(), item))
-        self._queue_bytes += size
+        self._queue.put(number, size, time.monotonic(), item)
         self._stopping = False
         if self._thread is None or not self._thread.is_alive():
             self._ensure_thread()
-        if len(self._queue) in (1, self._limits.batch_size) or self._queue_bytes >= self._limits.batch_bytes:
+        if len(self._queue) in (1, self._limits.batch_size) or self._queue.bytes >= self._limits.batch_bytes:
             self._work.notify()
-
-    def _is_full(self, size: int) -> bool:
-        if not self._queue:
-            return False  # an item larger than the bound is taken alone
-        return len(self._queue) >= self._limits.queue_size or self._queue_bytes + size > self._limits.queue_bytes
 
     def _make_room(self, size: int) -> str | None:
         """Apply the policy; return why the new item must be dropped, or None if there is room for it."""
-        if not self._is_full(size):
+        if not self._queue.is_full_for(size):
             return None
-        if self._limits.overflow == "drop_newest":
-            return "queue_full"
+        reason = self._wait_for_room(size) if self._limits.overflow == "block" else "queue_full"
+        if reason is None:
+            return None
+        # What the items are about goes before the items themselves.
+        self._note_loss(LIGHTENED, self._queue.lighten_for(size), 0)
         if self._limits.overflow == "drop_oldest":
-            while self._is_full(size):
-                oldest = self._queue.popleft()
-                self._queue_bytes -= oldest.size
-                self._lose(oldest.number, "queue_full")
+            while self._queue.is_full_for(size):
+                oldest = self._queue.pop()
+                self._lose(oldest.number, oldest.size, "queue_full")
             self._tell_waiters()
-            return None
+        return reason if self._queue.is_full_for(size) else None
+
+    def _wait_for_room(self, size: int) -> str | None:
         if _is_on_event_loop():
             return "event_loop"
         give_up_at = time.monotonic() + self._limits.block_seconds
-        while self._is_full(size):
+        while self._queue.is_full_for(size):
             left = give_up_at - time.monotonic()
             if left <= 0:
                 return "queue_full"
             self._wait(self._room, left)
         return None
 
-    def _lose(self, number: int, reason: str) -> None:
+    def _lose(self, number: int, size: int, reason: str) -> None:
         self._books.dropped[reason] += 1
         self._mark_lost(number, number)
+        self._note_loss(reason, 1, size)
+
+    def _note_loss(self, reason: str, count: int, size: int) -> None:
+        if count == 0:
+            return
+        now = time.time()
+        loss = self._losses.setdefault(reason, Loss(reason, 0, 0, now, now))
+        loss.count += count
+        loss.bytes += size
+        loss.last_at = now
 
     def _mark_lost(self, first: int, last: int) -> None:
         low, high = self._lost or (first, last)
@@ -294,7 +356,8 @@ class BatchWorker(Generic[T]):
     def _oldest_unsettled(self) -> int:
         if self._in_flight:
             return self._in_flight[0].number
-        return self._queue[0].number if self._queue else self._books.accepted + 1
+        oldest = self._queue.oldest
+        return self._books.accepted + 1 if oldest is None else oldest.number
 
     def _tell_waiters(self) -> None:
         oldest = self._oldest_unsettled()
@@ -324,11 +387,17 @@ class BatchWorker(Generic[T]):
     def _run(self) -> None:
         self.thread_id = threading.get_ident()
         while True:
-            while self._take_batch(wait=True):
-                self._deliver(None)
-            self._on_idle_end()
+            # The thread outlives whatever is thrown at it: what waits would have nobody left to write it.
+            try:
+                if self._take_batch(wait=True):
+                    self._deliver(None)
+                    continue
+                self._on_idle_end()
+            except BaseException as exc:
+                self._note_failure(exc, len(self._in_flight), 1)
+                time.sleep(_FIRST_PAUSE_SECONDS)
             with self._locked():
-                if not self._queue:
+                if self._stopping and not len(self._queue) and not self._in_flight:
                     self._thread = None
                     self._room.notify_all()
                     return
@@ -351,30 +420,24 @@ class BatchWorker(Generic[T]):
                 if left is None and self._stopping:
                     return False
                 self._wait(self._work, left)
-            size = 0
-            while self._queue and len(self._in_flight) < self._limits.batch_size:
-                if self._in_flight and size + self._queue[0].size > self._limits.batch_bytes:
-                    break
-                entry = self._queue.popleft()
-                self._in_flight.append(entry)
-                size += entry.size
-            self._queue_bytes -= size
+            self._in_flight = self._queue.take(self._limits.batch_size, self._limits.batch_bytes)
             self._room.notify_all()
             return bool(self._in_flight)
 
     def _seconds_until_due(self) -> float | None:
         """Return how long until a batch must begin: 0 for now, None for never as things are."""
-        if not self._queue:
+        oldest = self._queue.oldest
+        if oldest is None:
             return None
         limits = self._limits
         if (
             len(self._queue) >= limits.batch_size
-            or self._queue_bytes >= limits.batch_bytes
-            or self._queue[0].number <= self._flush_to
+            or self._queue.bytes >= limits.batch_bytes
+            or oldest.number <= self._flush_to
             or self._stopping
         ):
             return 0
-        return max(0.0, self._queue[0].accepted_at + limits.flush_interval - time.monotonic())
+        return max(0.0, oldest.accepted_at + limits.flush_interval - time.monotonic())
 
     def _deliver(self, give_up_at: float | None) -> bool:
         """Write the batch in flight, as often as it takes; False if the time was over first."""
@@ -384,7 +447,7 @@ class BatchWorker(Generic[T]):
             attempt += 1
             try:
                 outcome = self._write(items, attempt)
-            except Exception as exc:
+            except BaseException as exc:
                 self._note_failure(exc, len(items), attempt)
             else:
                 self._settle(outcome)
@@ -394,7 +457,7 @@ class BatchWorker(Generic[T]):
                 return False
             time.sleep(pause)
 
-    def _note_failure(self, exc: Exception, count: int, attempt: int) -> None:
+    def _note_failure(self, exc: BaseException, count: int, attempt: int) -> None:
         with self._locked():
             self._books.retries += 1
         with contextlib.suppress(Exception):  # the thread outlives whatever a callback does
@@ -407,7 +470,12 @@ class BatchWorker(Generic[T]):
             books.duplicate += outcome.duplicate
             books.dead_lettered += outcome.dead_lettered
             books.id_conflict += outcome.id_conflict
-            if outcome.dead_lettered:
+            if outcome.committed:
+                books.last_commit_at = time.time()
+            if outcome.dropped:
+                books.dropped[UNSTORABLE] += outcome.dropped
+                self._note_loss(UNSTORABLE, outcome.dropped, 0)
+            if outcome.dead_lettered or outcome.dropped:
                 self._mark_lost(self._in_flight[0].number, self._in_flight[-1].number)
             self._in_flight = []
             self._tell_waiters()

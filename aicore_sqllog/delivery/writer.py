@@ -6,6 +6,7 @@ the same record, leaves every row exactly once: ids are made before the first at
 stored already is looked up in the same transaction.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,16 +14,25 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session as OrmSession
 
 from aicore_sqllog.capture.record import CallRecord, Session
+from aicore_sqllog.delivery.dead_letters import DeadLetters
 from aicore_sqllog.delivery.fit import fit_rows
-from aicore_sqllog.delivery.rows import message_rows, operation_row, same_json, session_row, with_session_metadata
-from aicore_sqllog.delivery.worker import Outcome
+from aicore_sqllog.delivery.rows import (
+    loss_row,
+    message_rows,
+    operation_row,
+    same_json,
+    session_row,
+    with_session_metadata,
+)
+from aicore_sqllog.delivery.worker import Loss, Outcome
 from aicore_sqllog.storage import mysql
-from aicore_sqllog.storage.connection import Place
+from aicore_sqllog.storage.connection import Place, show_url
 from aicore_sqllog.storage.create import create_if_missing
 from aicore_sqllog.storage.database import Database
 from aicore_sqllog.storage.engines import open_database
+from aicore_sqllog.storage.faults import Kind, diagnose
 from aicore_sqllog.storage.migrate import MigrateMode, ensure_schema
-from aicore_sqllog.storage.models import LlmMessage, LlmOperation, LlmSession
+from aicore_sqllog.storage.models import LlmLogLoss, LlmMessage, LlmOperation, LlmSession
 from aicore_sqllog.storage.upsert import insert_missing
 
 __all__ = ["SqlWriter"]
@@ -43,6 +53,8 @@ class SqlWriter:
         migrate: See :func:`aicore_sqllog.storage.migrate.ensure_schema`.
 
         say: Gets a sentence for a person, such as that a database was created.
+
+        dead_letters: Where records go that can never be stored.
     """
 
     def __init__(
@@ -52,11 +64,14 @@ class SqlWriter:
         *,
         migrate: MigrateMode = "auto",
         say: Callable[[str], None] = lambda text: None,
+        dead_letters: DeadLetters | None = None,
     ) -> None:
         self._place = place
         self._engine_options = engine_options
         self._migrate: MigrateMode = migrate
         self._say = say
+        self._dead_letters = dead_letters or DeadLetters(show_url(place.url))
+        self._loss_rows: list[dict[str, Any]] = []
         self._database: Database | None = None
         self._largest_row: int | None = None
         self._stored_sessions: set[str] = set()
@@ -64,14 +79,39 @@ class SqlWriter:
         """The operation ids that the batch in hand got, by minted id; remembered for its further attempts."""
 
     def write(self, records: Sequence[CallRecord], attempt: int) -> Outcome:
-        """Store *records*; nothing of them is stored if this raises, as far as the database told us."""
+        """
+        Store *records*; nothing of them is stored if this raises, as far as the database told us.
+
+        Where one of them can never be stored, the others are, and it goes to the dead letters.
+        """
         if attempt == 1:
             self._chosen_ids = {}
         else:
             self._stored_sessions = set()  # one of them may have been deleted
-        outcome = self._ready_database().run(lambda connection: self._store(connection, records, attempt))
+        database = self._ready_database()
+        try:
+            outcome = database.run(lambda connection: self._store(connection, records, attempt > 1))
+        except Exception as exc:
+            self._stored_sessions = set()
+            kind = self._kind_of(exc, attempt)
+            if kind is Kind.POISON:
+                outcome = self._without_poison(database, records)
+            elif kind is Kind.OVERSIZE:
+                outcome = self._in_pieces(database, records, exc)
+            else:
+                raise
         self._remember_sessions(record.session.session_id for record in records)
         return outcome
+
+    def write_losses(self, losses: Sequence[Loss]) -> None:
+        """Store what was lost, and what of it could not be stored before; if it cannot be now, it is the next time."""
+        self._loss_rows += map(loss_row, losses)
+        if not self._loss_rows or self._database is None:
+            return
+        rows = self._loss_rows
+        with contextlib.suppress(sa.exc.SQLAlchemyError, OSError):
+            self._database.run(lambda connection: insert_missing(OrmSession(connection), LlmLogLoss, rows))
+            self._loss_rows = []
 
     def close(self) -> None:
         """Close our connections; a borrowed engine stays as it is. A later write connects again."""
@@ -117,10 +157,68 @@ class SqlWriter:
             self._stored_sessions = set()
         self._stored_sessions.update(session_ids)
 
-    def _store(self, connection: sa.Connection, records: Sequence[CallRecord], attempt: int) -> Outcome:
+    def _kind_of(self, exc: Exception, attempt: int) -> Kind:
+        kind = diagnose(exc).kind
+        if kind is Kind.TRANSIENT and attempt > 1 and _cut_the_connection(exc) and self._answers():
+            return Kind.OVERSIZE  # MySQL ends the connection on a statement that is too large, as if it were away
+        return kind
+
+    def _answers(self) -> bool:
+        try:
+            self._ready_database().run(lambda connection: connection.exec_driver_sql("SELECT 1"))
+        except Exception:
+            return False
+        return True
+
+    def _without_poison(self, database: Database, records: Sequence[CallRecord]) -> Outcome:
+        """Store what can be, in one transaction; put what cannot, found by halving, to the dead letters."""
+        poison: list[tuple[CallRecord, str]] = []
+
+        def store(connection: sa.Connection, part: Sequence[CallRecord]) -> Outcome:
+            try:
+                with connection.begin_nested():
+                    return self._store(connection, part, True)
+            except Exception as exc:
+                fault = diagnose(exc)
+                if fault.kind is not Kind.POISON:
+                    raise
+                if len(part) == 1:
+                    poison.append((part[0], fault.summary))
+                    return Outcome(0)
+            middle = len(part) // 2
+            return _sum(store(connection, part[:middle]), store(connection, part[middle:]))
+
+        def store_all(connection: sa.Connection) -> Outcome:
+            poison.clear()
+            return store(connection, records)
+
+        outcome = database.run(store_all)
+        return _sum(outcome, *(self._bury(record, reason) for record, reason in poison))
+
+    def _in_pieces(self, database: Database, records: Sequence[CallRecord], exc: Exception) -> Outcome:
+        """Store halves, each in a transaction of its own, for the connection may end with a statement too large."""
+        if len(records) == 1:
+            return self._bury(records[0], diagnose(exc).summary)
+        middle = len(records) // 2
+        outcome = Outcome(0)
+        for part in (records[:middle], records[middle:]):
+            try:
+                stored = database.run(lambda connection, part=part: self._store(connection, part, True))  # type: ignore[misc]
+            except Exception as failure:
+                if self._kind_of(failure, 2) is not Kind.OVERSIZE:
+                    raise
+                stored = self._in_pieces(database, part, failure)
+            outcome = _sum(outcome, stored)
+        return outcome
+
+    def _bury(self, record: CallRecord, reason: str) -> Outcome:
+        kept = self._dead_letters.add([record], reason)
+        return Outcome(0, dead_lettered=kept, dropped=1 - kept)
+
+    def _store(self, connection: sa.Connection, records: Sequence[CallRecord], may_be_stored: bool) -> Outcome:
         with OrmSession(connection) as session:
             self._choose_ids(session, records)
-            stored = self._find(session, self._chosen_ids.values()) if attempt > 1 else set()
+            stored = self._find(session, (self._chosen_ids[r.minted_id] for r in records)) if may_be_stored else set()
             fresh = [record for record in records if self._chosen_ids[record.minted_id] not in stored]
             self._insert(session, fresh)
         asked_and_refused = sum(record.caller_id not in (None, self._chosen_ids[record.minted_id]) for record in fresh)
@@ -193,3 +291,11 @@ class SqlWriter:
             else with_session_metadata(record)
             for record in records
         ]
+
+
+def _sum(*outcomes: Outcome) -> Outcome:
+    return Outcome(*map(sum, zip(*outcomes, strict=True)))
+
+
+def _cut_the_connection(exc: Exception) -> bool:
+    return isinstance(exc, sa.exc.DBAPIError) and exc.connection_invalidated

@@ -52,10 +52,12 @@ class SyncDatabase:
 
     def forget(self) -> None:
         if not self._is_borrowed:
+            _LEFT_TO_THE_PARENT.append(self.engine.pool)
             self.engine.dispose(close=False)
 
 
 _LEFT_TO_THE_PARENT: list[object] = []
+"""Keeps in a forked child what would close a connection of the parent's when it is collected."""
 
 
 class LoopDatabase:
@@ -75,7 +77,6 @@ class LoopDatabase:
         self._own_loop = None
 
     def forget(self) -> None:
-        # Neither the loop nor a connection may be closed, or collected, for the parent shares their sockets.
         _LEFT_TO_THE_PARENT.append((self._own_loop, self.engine.sync_engine.pool))
         self._own_loop = None
         self.engine.sync_engine.dispose(close=False)

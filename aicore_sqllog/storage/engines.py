@@ -29,6 +29,7 @@ _MYSQL_SOCKET = {"read_timeout": _SOCKET_SECONDS, "write_timeout": _SOCKET_SECON
 # Poolers in transaction mode give each transaction another server connection, where a statement that
 # was prepared before is unknown: nothing is prepared under a name.
 _CONNECT_ARGS: Mapping[str, Mapping[str, Any]] = {
+    "": {"timeout": sqlite.BUSY_SECONDS},
     "psycopg2": _LIBPQ,
     "psycopg": {**_LIBPQ, "prepare_threshold": None},
     "asyncpg": {
@@ -103,7 +104,11 @@ def _settings(url: sa.URL, place: Place, *, for_writing: bool, options: Mapping[
     """Return the arguments of ``create_engine``: our defaults, under what the URL's query and *options* say."""
     driver = url.drivername.partition("+")[2]
     options = options or {}
-    connect_args = {**_CONNECT_ARGS.get(driver, {}), **(_WRITER_CONNECT_ARGS.get(driver, {}) if for_writing else {})}
+    is_known = place.is_sqlite or driver != ""
+    connect_args = {
+        **(_CONNECT_ARGS.get(driver, {}) if is_known else {}),
+        **(_WRITER_CONNECT_ARGS.get(driver, {}) if for_writing else {}),
+    }
     connect_args = {name: value for name, value in connect_args.items() if name not in url.query}
     settings: dict[str, Any] = {"hide_parameters": True}
     if place.schema is not None:

@@ -50,7 +50,6 @@ def _on_connect(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     try:
-        cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
         cursor.execute("PRAGMA foreign_keys = ON")
         _use_wal(cursor)
         # In WAL mode this survives a crash of the process; a power loss may take the last commits.
