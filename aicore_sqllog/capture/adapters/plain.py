@@ -1,0 +1,111 @@
+"""
+Any object as builtins, without knowing its class: pydantic models, plain objects, mappings.
+
+Reads what the object holds and calls nothing of its own where that can be avoided: a model's own dump stops at
+the first field it dislikes, and an SDK's convenience properties warn or compute.
+"""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence, Set
+from datetime import date, datetime
+from enum import Enum
+from typing import Any
+
+from aicore_sqllog.capture.freeze import describe
+
+__all__ = ["to_plain"]
+
+_LEAVES = frozenset({str, int, float, bool, type(None)})
+_MAX_DEPTH = 40
+_MAX_NODES = 100_000
+_VECTOR_LENGTH = 32
+"""From here on a list of floats is an embedding; only its length is kept."""
+
+_SKIPPED = frozenset({"snapshot"})
+"""What some SDKs put into each event of a stream: all that came before it."""
+
+
+def to_plain(value: object) -> Any:
+    """Return *value* as dicts, lists, texts and numbers that belong to nobody else; never raises.
+
+    An embedding's vector becomes ``{"dimensions": n}``.
+    """
+    return _Copier().copy(value, 0)
+
+
+class _Copier:
+    """Copies within bounds of depth and size, so that no object can stall the caller."""
+
+    def __init__(self) -> None:
+        self._nodes_left = _MAX_NODES
+
+    def copy(self, value: Any, depth: int) -> Any:
+        if type(value) in _LEAVES:
+            return value
+        self._nodes_left -= 1
+        if depth > _MAX_DEPTH or self._nodes_left < 0:
+            return "<nested too deeply or too large>"
+        try:
+            return self._copy_object(value, depth + 1)
+        except Exception:
+            return describe(value)
+
+    def _copy_object(self, value: Any, depth: int) -> Any:
+        if isinstance(value, Mapping):
+            return {str(key): self.copy(item, depth) for key, item in value.items()}
+        if isinstance(value, Enum):
+            return self.copy(value.value, depth)
+        if isinstance(value, str | int | float):
+            return value
+        if isinstance(value, bytes | bytearray | memoryview):
+            return base64.b64encode(value).decode()
+        if isinstance(value, date | datetime):
+            return value.isoformat()
+        if isinstance(value, Sequence | Set):
+            return self._copy_items(value, depth)
+        pairs = [(name, item) for name, item in _attributes(value) if name not in _SKIPPED]
+        if not pairs:
+            return describe(value)
+        return {name: self.copy(item, depth) for name, item in pairs}
+
+    def _copy_items(self, value: Any, depth: int) -> Any:
+        if len(value) >= _VECTOR_LENGTH and isinstance(value, list) and float in map(type, value[:3]):
+            return {"dimensions": len(value)}
+        if hasattr(type(value), "_asdict"):
+            return {name: self.copy(item, depth) for name, item in value._asdict().items()}
+        return [self.copy(item, depth) for item in value]
+
+
+def _attributes(value: Any) -> list[tuple[str, Any]]:
+    """Return what an object holds, under the names of the wire where its class tells them (pydantic's aliases)."""
+    kind = type(value)
+    held = dict(vars(value)) if hasattr(value, "__dict__") else {}
+    held.update(getattr(value, "__pydantic_extra__", None) or {})
+    fields = getattr(kind, "__pydantic_fields__", None)
+    if fields is not None:
+        given = getattr(value, "__pydantic_fields_set__", ())
+        return [
+            (_wire_name(fields, name), item)
+            for name, item in held.items()
+            if name[0] != "_" and (item is not None or name in given or name not in fields)
+        ]
+    public = [(name, item) for name, item in held.items() if name[:1] != "_"]
+    if not public and callable(to_dict := getattr(kind, "to_dict", None)):
+        return list(to_dict(value).items())
+    return public or list(_computed(value))
+
+
+def _wire_name(fields: Mapping[str, Any], name: str) -> str:
+    field = fields.get(name)
+    return (field and (field.serialization_alias or field.alias)) or name
+
+
+def _computed(value: object) -> Iterable[tuple[str, Any]]:
+    """Yield the slots and properties of an object that has no dictionary; those that raise are left out."""
+    for name in dir(type(value)):
+        if name[0] == "_" or not hasattr(getattr(type(value), name), "__set__"):
+            continue
+        try:
+            yield name, getattr(value, name)
+        except Exception:
+            continue
