@@ -2,7 +2,7 @@
 What a family of answers is: how to know one, how to read it, how to put its stream together.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,11 +18,13 @@ Fields = dict[str, object]
 class Accumulator(Protocol):
     """Puts the chunks of a stream together to the body that the same answer would have had in one piece."""
 
-    has_content: bool
-    """Whether any text, reasoning or tool call came yet."""
+    @property
+    def has_content(self) -> bool:
+        """Whether any text, reasoning or tool call came yet."""
 
-    is_complete: bool
-    """Whether the provider said that the answer is over."""
+    @property
+    def is_complete(self) -> bool:
+        """Whether the provider said that the answer is over."""
 
     def add(self, chunk: Body) -> None:
         """Take the next chunk."""
@@ -42,7 +44,7 @@ class Family:
     open_stream: Callable[[], Accumulator] | None = None
 
 
-def compact(fields: Fields) -> Fields:
+def compact(fields: Mapping[str, object]) -> Fields:
     """Return *fields* without those that are not known."""
     return {name: value for name, value in fields.items() if value is not None and value != {}}
 

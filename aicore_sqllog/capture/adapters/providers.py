@@ -11,6 +11,7 @@ from aicore_sqllog.capture.adapters.family import Body
 __all__ = ["find_provider", "provider_of_host", "provider_of_sdk"]
 
 _OPENAI_MODELS = r"(ft:)?(gpt-\d|chatgpt-|o[134](-|$)|text-embedding-|davinci|babbage|omni-|codex-|computer-use)"
+_MISTRAL_MODELS = r"(open-)?(mi[sx]tral|ministral|codestral|magistral|pixtral|devstral|voxtral)"
 
 _MARKS: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("openrouter", {"id": "gen-", "provider": ""}),
@@ -27,7 +28,7 @@ _MARKS: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("cerebras", {"time_info": ""}),
     ("ollama", {"system_fingerprint": "fp_ollama"}),
     ("ollama", {"eval_duration": "", "load_duration": ""}),
-    ("mistral_ai", {"model": "(open-)?(mi[sx]tral|ministral|codestral|magistral|pixtral|devstral|voxtral)", "id": "[0-9a-f]{32}$"}),
+    ("mistral_ai", {"model": _MISTRAL_MODELS, "id": "[0-9a-f]{32}$"}),
     ("z_ai", {"model": "glm-", "request_id": ""}),
     ("writer", {"model": "palmyra", "system_fingerprint": "v"}),
     ("aws.bedrock", {"type": "message", "id": "msg_bdrk_"}),
