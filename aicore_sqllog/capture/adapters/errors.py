@@ -19,7 +19,9 @@ _TEXTS = ("message", "Message", "detail")
 
 def is_error(body: Body) -> bool:
     """Whether *body* tells of an error."""
-    return bool(body.get("error")) or (body.get("type") == "error" and "message" in body)
+    if body.get("error"):
+        return True
+    return (body.get("type") == "error" and "message" in body) or body.keys() == {"detail"}
 
 
 def read_error_body(body: Body) -> Fields:

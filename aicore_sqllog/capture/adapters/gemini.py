@@ -97,7 +97,6 @@ class _GeminiStream:
     def __init__(self) -> None:
         self.has_content = False
         self._body: Body = {}
-        self._usage: Body = {}
         self._candidates: dict[object, Body] = {}
 
     @property
@@ -106,8 +105,7 @@ class _GeminiStream:
 
     def add(self, chunk: Body) -> None:
         chunk = camel_case(chunk)
-        self._body.update(rest(chunk, {"candidates", "usageMetadata"}))
-        self._usage.update(rest(chunk.get("usageMetadata") or {}, ()))
+        self._body.update(rest(chunk, {"candidates"}))
         for candidate in chunk.get("candidates") or []:
             so_far = self._candidates.setdefault(candidate.get("index") or 0, {"content": {"parts": []}})
             so_far.update(rest(candidate, {"content"}))
@@ -116,7 +114,7 @@ class _GeminiStream:
                 _append(so_far["content"]["parts"], part)
 
     def body(self) -> Body:
-        return {**self._body, "candidates": list(self._candidates.values()), "usageMetadata": self._usage}
+        return {**self._body, "candidates": list(self._candidates.values())}
 
 
 def _append(parts: list[Body], part: Body) -> None:

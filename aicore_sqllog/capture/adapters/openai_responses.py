@@ -80,8 +80,9 @@ def _read_output(output: object) -> Body | None:
 
 def _parts_of(item: Body) -> list[Any]:
     parts = item.get("content")
-    if item.get("type") != "message" or not isinstance(parts, list):
-        return [rest(item, ())]
+    is_answer = item.get("type") == "message" and item.get("role") in (None, "assistant")
+    if not is_answer or not isinstance(parts, list):
+        return [rest(item, ())]  # a compacted conversation has the user's messages too
     of_the_message = rest(item, {"content", "type", "role"})
     return [{**of_the_message, **rest(part, ())} if isinstance(part, dict) else part for part in parts]
 

@@ -21,10 +21,18 @@ _PATHS: Paths = {
 
 
 def read_usage(usage: object) -> dict[str, int]:
-    """Return the counts of *usage*, inclusive: xAI counts reasoning beside the completion, and its total says so."""
+    """
+    Return the counts of *usage*, inclusive.
+
+    Two that others count beside the rest are seen by their sums: xAI's reasoning, which its total has
+    and its completion has not, and what Azure's Grok reads from a cache, which is more than its prompt.
+    """
     counts = read_counts(usage, _PATHS)
-    reasoning, output = counts.get("reasoning_tokens"), counts.get("output_tokens")
+    prompt, output = counts.get("input_tokens"), counts.get("output_tokens")
+    reasoning, cached = counts.get("reasoning_tokens", 0), counts.get("cache_read_tokens", 0)
     whole = as_count(at_path(usage, "total_tokens"))
-    if reasoning and output is not None and whole == counts.get("input_tokens", 0) + output + reasoning:
+    if reasoning and output is not None and whole == (prompt or 0) + output + reasoning:
         counts["output_tokens"] = output + reasoning
+    if prompt is not None and cached > prompt:
+        counts["input_tokens"] = prompt + cached
     return counts

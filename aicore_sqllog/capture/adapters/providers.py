@@ -10,21 +10,20 @@ from aicore_sqllog.capture.adapters.family import Body
 
 __all__ = ["find_provider", "provider_of_host", "provider_of_sdk"]
 
-_OPENAI_MODELS = r"(ft:)?(gpt-\d|chatgpt-|o[134](-|$)|text-embedding-|davinci|babbage|omni-|codex-|computer-use)"
+_OPENAI_MODELS = r"(ft:)?(gpt-\d|chatgpt-|o[134](-|$)|(text-)?(davinci|curie|babbage|ada)|codex-|computer-use)"
 _MISTRAL_MODELS = r"(open-)?(mi[sx]tral|ministral|codestral|magistral|pixtral|devstral|voxtral)"
 
 _MARKS: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("openrouter", {"id": "gen-", "provider": ""}),
     ("groq", {"x_groq": ""}),
     ("deepseek", {"usage.prompt_cache_hit_tokens": ""}),
-    ("deepseek", {"model": "deepseek-", "content_filters": ""}),
-    ("x_ai", {"usage.cost_in_usd_ticks": ""}),
-    ("x_ai", {"usage.num_sources_used": "", "model": "grok", "system_fingerprint": "fp_"}),
+    ("deepseek", {"model": "deepseek-(chat|reasoner|v[0-9])", "id": "[0-9a-f]{8}-"}),
+    ("x_ai", {"usage.cost_in_usd_ticks": "", "object": "response$"}),  # Azure's Grok chats have it too
     ("azure.ai.openai", {"prompt_filter_results": ""}),
     ("azure.ai.openai", {"choices.0.content_filter_results": ""}),
     ("azure.ai.openai", {"content_filters": ""}),
     ("perplexity", {"model": "sonar", "citations": ""}),
-    ("together", {"prompt": "", "id": "o", "choices.0.seed": ""}),
+    ("together", {"id": "o", "choices.0.seed": ""}),
     ("cerebras", {"time_info": ""}),
     ("ollama", {"system_fingerprint": "fp_ollama"}),
     ("ollama", {"eval_duration": "", "load_duration": ""}),
@@ -38,8 +37,8 @@ _MARKS: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("gcp.vertex_ai", {"usageMetadata.trafficType": ""}),
     ("gcp.vertex_ai", {"candidates": "", "createTime": ""}),
     ("gcp.gemini", {"candidates": "", "modelVersion": ""}),
-    ("openai", {"model": _OPENAI_MODELS, "id": "(chatcmpl|cmpl|resp)[-_]"}),
-    ("openai", {"model": "text-embedding-", "object": "list"}),
+    ("openai", {"model": _OPENAI_MODELS, "id": "(chatcmpl|cmpl|resp)[-_][0-9A-Za-z]{20}"}),
+    ("openai", {"object": "response.compaction", "id": "resp_"}),
 )  # fmt: skip
 """The provider, and what its answers have: the place, and how the text there begins ("" is any value). First wins."""
 
