@@ -11,6 +11,9 @@ import pytest
 from aicore_sqllog import SQLLogHandler
 
 ROOT = Path(__file__).resolve().parent.parent
+REPORT: list[str] = []
+"""Lines that a test has measured; they end the run's output."""
+
 MakeHandler = Callable[..., SQLLogHandler]
 
 
@@ -65,3 +68,8 @@ def data() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in REPORT:
+        terminalreporter.write_line(line)

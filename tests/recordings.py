@@ -1,4 +1,4 @@
-"""The recorded exchanges of the shared traffic: which are of our families, and a local server that answers with them."""
+"""The recorded exchanges of the shared traffic that are of our families, and a local server that replays them."""
 
 import csv
 import json

@@ -45,12 +45,14 @@ class Sdks:
     def close(self) -> None:
         self._open.close()
 
-    def ask(self, recording: Recording) -> Reply:
-        """Return what the SDK makes of *recording*."""
+    def ask(self, recording: Recording, *, raw: bool = False) -> Reply:
+        """Return what the SDK makes of *recording*; *raw*: it must fail, and the JSON is read key by key instead."""
         reply = Reply()
+        if raw:
+            self._fail_to_read(recording)
+            return Reply(facts=_gemini_json(recording.chunks() if recording.streamed else [recording.json]))
         try:
-            answer = self._call(recording)
-            reply.objects.extend(answer if recording.streamed else [answer])
+            self._read_all(recording, reply)
         except Exception as exc:
             if not type(exc).__module__.startswith(("openai", "anthropic", "google")):
                 raise
@@ -58,6 +60,17 @@ class Sdks:
         read = _READERS[recording.call]
         reply.facts = {**read(reply.objects), **(_error_facts(reply.error) if reply.error else {})}
         return reply
+
+    def _fail_to_read(self, recording: Recording) -> None:
+        try:
+            self._read_all(recording, Reply())
+        except Exception:
+            return
+        raise AssertionError(f"{recording.id} can be read, after all")
+
+    def _read_all(self, recording: Recording, reply: Reply) -> None:
+        answer = self._call(recording)
+        reply.objects.extend(answer if recording.streamed else [answer])
 
     def _call(self, recording: Recording) -> Any:
         headers = {RECORDING_HEADER: recording.id}
@@ -111,8 +124,8 @@ def _last(values: Iterator[Any]) -> Any:
 def _chat(objects: list[Any]) -> Facts:
     choices = [choice for o in objects for choice in (o.choices or []) if choice.index in (0, None)]
     # Some send a message and a delta: the one that is of the SDK's own types is the one that belongs there.
-    both = [(getattr(choice, "message", None), getattr(choice, "delta", None)) for choice in choices]
-    said = [message for pair in both for message in pair if hasattr(message, "content")]
+    both = [getattr(choice, name, None) for choice in choices for name in ("message", "delta")]
+    said: list[Any] = [message for message in both if hasattr(message, "content")]
     usage = _last(getattr(o, "usage", None) for o in objects)
     return _present(
         {
@@ -289,6 +302,26 @@ def _gemini_usage(usage: Any) -> Facts:
         "cache_read_tokens": usage.cached_content_token_count,
         "reasoning_tokens": usage.thoughts_token_count,
     }
+
+
+def _gemini_json(chunks: list[Any]) -> Facts:
+    """Return the same of the JSON itself, for what google-genai cannot read."""
+    candidates = [candidate for chunk in chunks for candidate in chunk.get("candidates", [])]
+    parts = [part for candidate in candidates for part in candidate.get("content", {}).get("parts", [])]
+    usage = _last(chunk.get("usageMetadata") for chunk in chunks)
+    reason = _last(candidate.get("finishReason") for candidate in candidates)
+    return _present(
+        {
+            "response_model": _last(chunk.get("modelVersion") for chunk in chunks),
+            "finish_reason": None if reason is None else str(reason),
+            "text": "".join(part["text"] for part in parts if "text" in part and not part.get("thought")) or None,
+            "tools": [part["functionCall"]["name"] for part in parts if "functionCall" in part] or None,
+            "input_tokens": _sum(usage.get("promptTokenCount"), usage.get("toolUsePromptTokenCount")),
+            "output_tokens": _sum(usage.get("candidatesTokenCount"), usage.get("thoughtsTokenCount")),
+            "cache_read_tokens": usage.get("cachedContentTokenCount"),
+            "reasoning_tokens": usage.get("thoughtsTokenCount"),
+        }
+    )
 
 
 def _gemini_embeddings(objects: list[Any]) -> Facts:
