@@ -61,6 +61,26 @@ class Sdks:
         reply.facts = {**read(reply.objects), **(_error_facts(reply.error) if reply.error else {})}
         return reply
 
+    def ask_helper(self, recording: Recording) -> tuple[list[Any], Any] | None:
+        """Return the events of the SDK's own helper for streams and its final answer; None where it cannot."""
+        asked = {"model": "m", "extra_headers": {RECORDING_HEADER: recording.id}}
+        messages = [{"role": "user", "content": "?"}]
+        openai, anthropic = self._openai, self._anthropic
+        helpers: dict[str, Callable[[], tuple[Any, str]]] = {
+            "openai.chat": lambda: (openai.chat.completions.stream(messages=messages, **asked), "completion"),
+            "openai.responses": lambda: (openai.responses.stream(input="?", **asked), "response"),
+            "anthropic.messages": lambda: (
+                anthropic.messages.stream(messages=messages, max_tokens=9, **asked),
+                "message",
+            ),
+        }
+        helper, what = helpers[recording.call]()
+        try:
+            with helper as stream:
+                return list(stream), getattr(stream, f"get_final_{what}")()
+        except Exception:  # the helpers are stricter than the SDKs' plain streams
+            return None
+
     def _fail_to_read(self, recording: Recording) -> None:
         try:
             self._read_all(recording, Reply())

@@ -53,6 +53,8 @@ UNREADABLE = {
 }
 """What google-genai cannot read and raises for; compared with the recorded JSON instead, key by key."""
 
+HELPER_MISSES = {"7fb5c37a61416ec4": "the openai SDK's helper drops Perplexity's last chunk, whose object is its own"}
+
 
 class Comparison(NamedTuple):
     """One exchange: what the SDK said, and what was read of its objects and of the JSON."""
@@ -180,15 +182,32 @@ def test_every_error_is_told_with_its_text(compared: list[Comparison]) -> None:
         assert comparison.of_objects["extras"]["status_code"] == comparison.recording.status
 
 
-def test_all_of_an_answer_is_read_as_a_success(compared: list[Comparison]) -> None:
-    unfinished = [c for c in compared if c.recording.status < 400 and c.of_json.get("status") != "success"]
+def test_every_answer_that_is_over_is_a_success(compared: list[Comparison]) -> None:
+    answers = [comparison for comparison in compared if comparison.recording.status < 400]
+    others = [c for c in answers if c.of_json.get("status") != "success" and c.recording.id not in MISSES]
 
-    assert {c.recording.id for c in unfinished} <= {c.recording.id for c in unfinished if c.recording.streamed} | {
-        c.recording.id for c in unfinished if c.reply.facts.get("finish_reason") in ("queued", "in_progress")
-    }
+    assert all(c.recording.streamed and "finish_reason" not in c.reply.facts for c in others)
+    assert len(others) < 5, "three streams were recorded that never say that they are over"
 
 
 def test_nothing_that_came_is_left_out_unread(compared: list[Comparison]) -> None:
     for comparison in compared:
         for fields in (comparison.of_objects, comparison.of_json):
             assert not fields.get("extras", {}).keys() & {"fault", "chunks"}, comparison.recording.id
+
+
+@pytest.mark.parametrize("call", ["anthropic.messages", "openai.responses", "openai.chat"])
+def test_the_sdks_own_stream_helpers_give_the_same(recorded: list[Recording], sdks: Sdks, call: str) -> None:
+    """A helper's events hold each chunk once more and all that came before; none of it may count twice."""
+    streams = [recording for recording in recorded if recording.streamed and recording.call == call]
+    helped = [(recording, reply) for recording in streams if (reply := sdks.ask_helper(recording)) is not None]
+    differing: dict[str, list[str]] = {}
+    for recording, (events, final) in helped:
+        plain = facts_of(read_stream(recording.chunks()))
+        # The openai SDK's final chat repeats what comes in each chunk ("assistantassistant"): no witness.
+        others = [read_stream(events)] if call == "openai.chat" else [read_stream(events), read_response(final)]
+        lines = [line for other in others for line in _differences(facts_of(other), plain)]
+        differing |= {recording.id: lines} if lines else {}
+
+    assert len(helped) > 50
+    assert {recording_id for recording_id in differing if recording_id not in HELPER_MISSES} == set(), differing

@@ -2,13 +2,11 @@
 Anthropic's messages, from Anthropic itself, Amazon Bedrock or Google's Vertex AI.
 """
 
-from typing import Any
-
 import orjson
 
-from aicore_sqllog.capture.adapters.counts import Paths, as_name, read_counts, total
-from aicore_sqllog.capture.adapters.family import Body, Family, Fields, compact, rest
-from aicore_sqllog.capture.adapters.merge import join, merge_delta
+from aicore_sqllog.capture.adapters.counts import Paths, as_index, as_name, read_counts, total
+from aicore_sqllog.capture.adapters.family import Body, Family, Fields, compact, mappings, rest
+from aicore_sqllog.capture.adapters.merge import extend_text, join, merge_delta
 from aicore_sqllog.capture.adapters.tool_calls import tool_call
 
 __all__ = ["ANTHROPIC_MESSAGES"]
@@ -38,7 +36,7 @@ def _recognises(body: Body) -> bool:
 
 
 def _recognises_chunk(chunk: Body) -> bool:
-    return chunk.get("type") in _EVENTS
+    return isinstance(chunk.get("type"), str) and chunk["type"] in _EVENTS
 
 
 def _read(body: Body) -> Fields:
@@ -65,13 +63,13 @@ def _read_usage(usage: object) -> dict[str, int]:
 
 
 def _read_message(body: Body) -> Body:
-    blocks = [rest(block, ()) if isinstance(block, dict) else block for block in body.get("content") or []]
+    blocks = [rest(block, ()) for block in mappings(body.get("content"))]
     calls = [
         tool_call(block.get("id"), block.get("name"), block.get("input"))
         for block in blocks
-        if isinstance(block, dict) and block.get("type") == "tool_use"
+        if block.get("type") == "tool_use"
     ]
-    is_text = len(blocks) == 1 and isinstance(blocks[0], dict) and blocks[0].keys() == {"type", "text"}
+    is_text = len(blocks) == 1 and blocks[0].keys() == {"type", "text"}
     return compact(
         {
             "role": body.get("role") or "assistant",
@@ -87,7 +85,7 @@ class _MessageStream:
         self.is_complete = False
         self._message: Body = {}
         self._usage: Body = {}
-        self._blocks: dict[object, Body] = {}
+        self._blocks: dict[int, Body] = {}
 
     def add(self, chunk: Body) -> None:
         event = chunk["type"]
@@ -96,13 +94,14 @@ class _MessageStream:
             self._add_usage(self._message.get("usage"))
         elif event == "content_block_start" and isinstance(chunk.get("content_block"), dict):
             block = chunk["content_block"]
-            self._blocks[chunk.get("index")] = block
+            self._blocks[as_index(chunk.get("index"))] = block
             self.has_content = self.has_content or block.get("type") != "text" or bool(block.get("text"))
         elif event == "content_block_delta" and isinstance(chunk.get("delta"), dict):
             self.has_content = True
-            _add_to_block(self._blocks.setdefault(chunk.get("index"), {}), chunk["delta"])
+            _add_to_block(self._blocks.setdefault(as_index(chunk.get("index")), {}), chunk["delta"])
         elif event == "message_delta":
-            self._message.update(rest(chunk.get("delta") or {}, ()))
+            for delta in mappings([chunk.get("delta")]):
+                self._message.update(rest(delta, ()))
             self._message.update(rest(chunk, {"type", "delta", "usage"}))
             self._add_usage(chunk.get("usage"))
         elif event == "message_stop":
@@ -114,14 +113,14 @@ class _MessageStream:
             self._usage.update(rest(usage, ()))
 
     def body(self) -> Body:
-        content = [_finished(self._blocks[index]) for index in sorted(self._blocks, key=_as_number)]
+        content = [_finished(self._blocks[index]) for index in sorted(self._blocks)]
         return {**self._message, "content": content, "usage": self._usage}
 
 
 def _add_to_block(block: Body, delta: Body) -> None:
     kind = delta.get("type")
     if kind == "input_json_delta":
-        block["partial_json"] = block.get("partial_json", "") + (delta.get("partial_json") or "")
+        extend_text(block, "partial_json", delta.get("partial_json"))
     elif kind == "citations_delta":
         block["citations"] = join(block.get("citations") or [], [delta.get("citation")])
     else:
@@ -137,10 +136,6 @@ def _finished(block: Body) -> Body:
         return {**rest(block, {"partial_json"}), "input": orjson.loads(block["partial_json"])}
     except orjson.JSONDecodeError:
         return {**rest(block, {"partial_json"}), "input": block["partial_json"]}
-
-
-def _as_number(index: Any) -> int:
-    return index if isinstance(index, int) else -1
 
 
 ANTHROPIC_MESSAGES = Family(

@@ -5,7 +5,7 @@ Numbers out of nested mappings, by tables of dotted paths.
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["Paths", "as_count", "as_name", "at_path", "read_counts", "total"]
+__all__ = ["Paths", "as_count", "as_index", "as_name", "at_path", "read_counts", "total"]
 
 Paths = Mapping[str, tuple[str, ...]]
 """The field of a record, and where its value may stand; the first place that has one is taken."""
@@ -28,6 +28,11 @@ def as_count(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if value >= 0 and value == value // 1 else None
+
+
+def as_index(value: object) -> int:
+    """Return the place that a chunk says it belongs to; 0 where it says none."""
+    return value if isinstance(value, int) else 0
 
 
 def as_name(value: object) -> str | None:

@@ -10,6 +10,7 @@ from aicore_sqllog.capture.adapters.counts import as_name
 from aicore_sqllog.capture.adapters.family import Body, Fields, compact
 from aicore_sqllog.capture.adapters.plain import to_plain
 from aicore_sqllog.capture.adapters.providers import find_provider, provider_of_host
+from aicore_sqllog.capture.encode import to_json
 
 __all__ = ["body_of_http", "is_error", "read_error_body", "read_exception"]
 
@@ -45,8 +46,8 @@ def read_exception(exception: BaseException) -> Fields:
     """Return the error that an SDK's *exception* carries; without a body, its class and its text."""
     body = _body_of(exception)
     told = read_error_body(body) if body else {}
-    status_code = _held(exception, "status_code")
-    extras = {**told.get("extras", {}), "status_code": status_code if isinstance(status_code, int) else None}  # type: ignore[dict-item]
+    codes = [code for name in ("status_code", "code") if isinstance(code := _held(exception, name), int)]
+    extras: Any = told.get("extras", {})
     return compact(
         {
             "provider": find_provider(body or {}) or provider_of_host(_host_of(exception)),
@@ -54,7 +55,7 @@ def read_exception(exception: BaseException) -> Fields:
             "status": "error",
             "error_type": told.get("error_type") or _class_name(exception),
             "error_message": told.get("error_message") or _held_text(exception),
-            "extras": compact(extras),
+            "extras": {**extras, **({"status_code": codes[0]} if codes else {})},
         }
     )
 
@@ -73,11 +74,21 @@ def _body_of(exception: BaseException) -> Body | None:
     response = _held(exception, "response")
     places = (_held(exception, "body"), _held(exception, "details"), response, body_of_http(response))
     for place in places:
-        found = place[0] if isinstance(place, list) and place else place
-        if isinstance(found, dict):
-            error = found.get("Error")
-            return to_plain({"error": error} if isinstance(error, dict) else found)  # type: ignore[no-any-return]
+        body = _as_body(place)
+        if body is not None:
+            return body
     return None
+
+
+def _as_body(held: Any) -> Body | None:
+    try:
+        found = held[0] if isinstance(held, list) and held else held
+        if not isinstance(found, dict):
+            return None
+        plain: Body = to_plain(found)
+    except Exception:
+        return None
+    return {"error": plain["Error"]} if "Error" in plain else plain
 
 
 def _host_of(exception: BaseException) -> object:
@@ -104,4 +115,4 @@ def _class_name(exception: BaseException) -> str:
 
 
 def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    return value if isinstance(value, str) else to_json(value)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["Accumulator", "Body", "Family", "Fields", "compact", "one_message", "rest"]
+__all__ = ["Accumulator", "Body", "Family", "Fields", "compact", "mappings", "one_message", "rest"]
 
 Body = dict[str, Any]
 """An answer or a chunk as builtins, as its JSON would be."""
@@ -47,6 +47,11 @@ class Family:
 def compact(fields: Mapping[str, object]) -> Fields:
     """Return *fields* without those that are not known."""
     return {name: value for name, value in fields.items() if value is not None and value != {}}
+
+
+def mappings(value: object) -> list[Body]:
+    """Return the mappings of a list; none if it is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def rest(body: Body, used: Collection[str]) -> Body:

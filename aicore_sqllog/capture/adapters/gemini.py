@@ -4,8 +4,8 @@ Gemini's generateContent, from Google AI or Vertex AI, as its JSON (camelCase) o
 
 from typing import Any
 
-from aicore_sqllog.capture.adapters.counts import Paths, as_name, at_path, read_counts, total
-from aicore_sqllog.capture.adapters.family import Body, Family, Fields, compact, one_message, rest
+from aicore_sqllog.capture.adapters.counts import Paths, as_index, as_name, at_path, read_counts, total
+from aicore_sqllog.capture.adapters.family import Body, Family, Fields, compact, mappings, one_message, rest
 from aicore_sqllog.capture.adapters.tool_calls import tool_call
 
 __all__ = ["GEMINI", "camel_case"]
@@ -31,7 +31,7 @@ def _recognises(body: Body) -> bool:
 
 def _read(body: Body) -> Fields:
     body = camel_case(body)
-    candidates = [candidate for candidate in body.get("candidates") or [] if isinstance(candidate, dict)]
+    candidates = mappings(body.get("candidates"))
     finish_reason = at_path(candidates, "0.finishReason") or at_path(body, "promptFeedback.blockReason")
     response = one_message([_read_message(candidate) for candidate in candidates])
     history = body.get("automaticFunctionCallingHistory")
@@ -60,9 +60,9 @@ def _read_usage(usage: object) -> dict[str, int]:
 
 def _read_message(candidate: Body) -> Body:
     """Return the message of *candidate*; its thoughts stand apart, so that its content is what the user reads."""
-    parts = [part for part in at_path(candidate, "content.parts") or [] if isinstance(part, dict)]
+    parts = mappings(at_path(candidate, "content.parts"))
     said = [part for part in parts if not part.get("thought")]
-    is_text = bool(said) and all(part.keys() == {"text"} for part in said)
+    is_text = bool(said) and all(part.keys() == {"text"} and isinstance(part["text"], str) for part in said)
     calls = [
         tool_call(call.get("id"), call.get("name"), call.get("args") or {})
         for part in said
@@ -97,7 +97,7 @@ class _GeminiStream:
     def __init__(self) -> None:
         self.has_content = False
         self._body: Body = {}
-        self._candidates: dict[object, Body] = {}
+        self._candidates: dict[int, Body] = {}
 
     @property
     def is_complete(self) -> bool:
@@ -106,10 +106,10 @@ class _GeminiStream:
     def add(self, chunk: Body) -> None:
         chunk = camel_case(chunk)
         self._body.update(rest(chunk, {"candidates"}))
-        for candidate in chunk.get("candidates") or []:
-            so_far = self._candidates.setdefault(candidate.get("index") or 0, {"content": {"parts": []}})
+        for candidate in mappings(chunk.get("candidates")):
+            so_far = self._candidates.setdefault(as_index(candidate.get("index")), {"content": {"parts": []}})
             so_far.update(rest(candidate, {"content"}))
-            for part in at_path(candidate, "content.parts") or []:
+            for part in mappings(at_path(candidate, "content.parts")):
                 self.has_content = self.has_content or any(bool(part.get(key)) for key in part if key != "thought")
                 _append(so_far["content"]["parts"], part)
 
@@ -121,7 +121,8 @@ def _append(parts: list[Body], part: Body) -> None:
     """Add a part; a text goes on where the last one ended, if nothing else stands between them."""
     last = parts[-1] if parts else {}
     text_only = {"text", "thought"}
-    if "text" in last and "text" in part and last.keys() <= text_only and last.get("thought") == part.get("thought"):
+    are_texts = isinstance(last.get("text"), str) and isinstance(part.get("text"), str)
+    if are_texts and last.keys() <= text_only and last.get("thought") == part.get("thought"):
         parts[-1] = {**last, **part, "text": last["text"] + part["text"]}
     elif part != {"text": ""}:
         parts.append(part)

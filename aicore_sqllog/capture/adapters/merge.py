@@ -6,10 +6,19 @@ from typing import Any
 
 from aicore_sqllog.capture.adapters.family import Body
 
-__all__ = ["join", "merge_delta", "merge_tool_calls", "says_something"]
+__all__ = ["extend_text", "join", "merge_delta", "merge_tool_calls", "says_something"]
 
 _STATED = frozenset({"id", "type", "role", "index", "object", "name", "format", "status", "channel", "token_id"})
 """Values that come whole, and with some providers again in each piece."""
+
+
+def extend_text(holder: Body, key: str, piece: object) -> bool:
+    """Add *piece* to the text at *key*; return whether it said anything."""
+    if not isinstance(piece, str) or not piece:
+        return False
+    so_far = holder.get(key)
+    holder[key] = so_far + piece if isinstance(so_far, str) else piece
+    return True
 
 
 def merge_delta(message: Body, delta: Body) -> None:
@@ -40,7 +49,8 @@ def join(have: Any, piece: Any) -> Any:
 
 def merge_tool_calls(message: Body, pieces: list[Any]) -> None:
     """Add pieces of tool calls: a piece belongs to the call of its index, unless its id says otherwise."""
-    calls: list[Any] = message.get("tool_calls") or []
+    known = message.get("tool_calls")
+    calls: list[Any] = known if isinstance(known, list) else []
     message["tool_calls"] = calls
     for piece in pieces:
         call = _call_of(calls, piece) if isinstance(piece, dict) else None

@@ -2,8 +2,8 @@
 OpenAI's chat completions, and everyone who speaks them.
 """
 
-from aicore_sqllog.capture.adapters.counts import as_name, at_path
-from aicore_sqllog.capture.adapters.family import Body, Family, Fields, compact, one_message, rest
+from aicore_sqllog.capture.adapters.counts import as_index, as_name, at_path
+from aicore_sqllog.capture.adapters.family import Body, Family, Fields, compact, mappings, one_message, rest
 from aicore_sqllog.capture.adapters.merge import merge_delta, says_something
 from aicore_sqllog.capture.adapters.openai_usage import read_usage
 
@@ -26,7 +26,7 @@ def _recognises_chunk(chunk: Body) -> bool:
 
 
 def _read(body: Body) -> Fields:
-    choices = [choice for choice in body.get("choices") or [] if isinstance(choice, dict)]
+    choices = mappings(body.get("choices"))
     first = choices[0] if choices else {}
     return compact(
         {
@@ -60,22 +60,21 @@ class _ChatStream:
     def __init__(self) -> None:
         self.has_content = False
         self._body: Body = {}
-        self._choices: dict[object, Body] = {}
+        self._choices: dict[int, Body] = {}
 
     @property
     def is_complete(self) -> bool:
         return bool(self._choices) and all(choice.get("finish_reason") for choice in self._choices.values())
 
     def add(self, chunk: Body) -> None:
-        for choice in chunk.get("choices") or []:
-            if isinstance(choice, dict):
-                self._add_choice(choice)
+        for choice in mappings(chunk.get("choices")):
+            self._add_choice(choice)
         for key, value in chunk.items():
             if key not in _PADDING and key != "choices" and value not in (None, [], {}, ""):
                 self._body[key] = value
 
     def _add_choice(self, choice: Body) -> None:
-        so_far = self._choices.setdefault(choice.get("index"), {"message": {}})
+        so_far = self._choices.setdefault(as_index(choice.get("index")), {"message": {}})
         delta = choice.get("delta")
         if isinstance(delta, dict):
             self.has_content = self.has_content or says_something(delta)
@@ -88,9 +87,8 @@ class _ChatStream:
 
     def body(self) -> Body:
         for choice in self._choices.values():
-            for call in choice["message"].get("tool_calls") or []:
-                if isinstance(call, dict):
-                    call.pop("index", None)
+            for call in mappings(choice["message"].get("tool_calls")):
+                call.pop("index", None)
         return {**self._body, "choices": list(self._choices.values())}
 
 

@@ -2,8 +2,9 @@
 OpenAI's legacy completions: a text in, a text out.
 """
 
-from aicore_sqllog.capture.adapters.counts import as_name, at_path
-from aicore_sqllog.capture.adapters.family import Body, Family, Fields, compact, one_message, rest
+from aicore_sqllog.capture.adapters.counts import as_index, as_name, at_path
+from aicore_sqllog.capture.adapters.family import Body, Family, Fields, compact, mappings, one_message, rest
+from aicore_sqllog.capture.adapters.merge import extend_text
 from aicore_sqllog.capture.adapters.openai_usage import read_usage
 
 __all__ = ["OPENAI_COMPLETIONS"]
@@ -14,7 +15,7 @@ def _recognises(body: Body) -> bool:
 
 
 def _read(body: Body) -> Fields:
-    choices = [choice for choice in body.get("choices") or [] if isinstance(choice, dict)]
+    choices = mappings(body.get("choices"))
     messages = [
         {"role": "assistant", "content": choice.get("text"), **rest(choice, {"text", "index", "finish_reason"})}
         for choice in choices
@@ -36,7 +37,7 @@ class _CompletionStream:
     def __init__(self) -> None:
         self.has_content = False
         self._body: Body = {}
-        self._choices: dict[object, Body] = {}
+        self._choices: dict[int, Body] = {}
 
     @property
     def is_complete(self) -> bool:
@@ -44,12 +45,10 @@ class _CompletionStream:
 
     def add(self, chunk: Body) -> None:
         self._body.update({key: value for key, value in chunk.items() if value is not None})
-        for choice in chunk.get("choices") or []:
-            so_far = self._choices.setdefault(choice.get("index"), {"text": ""})
-            text = choice.get("text") or ""
-            self.has_content = self.has_content or bool(text)
+        for choice in mappings(chunk.get("choices")):
+            so_far = self._choices.setdefault(as_index(choice.get("index")), {"text": ""})
             so_far.update({key: value for key, value in choice.items() if value is not None and key != "text"})
-            so_far["text"] += text
+            self.has_content = extend_text(so_far, "text", choice.get("text")) or self.has_content
 
     def body(self) -> Body:
         return {**self._body, "choices": list(self._choices.values())}

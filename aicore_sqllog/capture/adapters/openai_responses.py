@@ -4,8 +4,9 @@ OpenAI's responses API, and those who speak it.
 
 from typing import Any
 
-from aicore_sqllog.capture.adapters.counts import Paths, as_name, at_path, read_counts
-from aicore_sqllog.capture.adapters.family import Body, Family, Fields, compact, rest
+from aicore_sqllog.capture.adapters.counts import Paths, as_index, as_name, at_path, read_counts
+from aicore_sqllog.capture.adapters.family import Body, Family, Fields, compact, mappings, rest
+from aicore_sqllog.capture.adapters.merge import extend_text
 from aicore_sqllog.capture.adapters.tool_calls import tool_call
 
 __all__ = ["OPENAI_RESPONSES"]
@@ -17,7 +18,7 @@ _PATHS: Paths = {
     "cache_write_tokens": ("input_tokens_details.cache_write_tokens",),
     "reasoning_tokens": ("output_tokens_details.reasoning_tokens",),
 }
-_STATUS = {"completed": "success", "incomplete": "success", "failed": "error"}
+_UNSETTLED = frozenset({"queued", "in_progress", "cancelled"})
 _FINAL_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
 
 _DELTAS: dict[str, tuple[str, str, str, str]] = {
@@ -52,7 +53,7 @@ def _read(body: Body) -> Fields:
     return compact(
         {
             "operation_type": "chat",
-            "status": _STATUS.get(state or "completed"),
+            "status": None if state in _UNSETTLED else "error" if state == "failed" else "success",
             "response_model": as_name(body.get("model")),
             "response": _read_output(body.get("output")),
             "finish_reason": as_name(at_path(body, "incomplete_details.reason")) or state,
@@ -64,10 +65,11 @@ def _read(body: Body) -> Fields:
 
 def _read_output(output: object) -> Body | None:
     """Return the items of *output* as one message: the parts of its messages side by side with the other items."""
-    items = [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
-    content: list[Any] = []
-    for item in items:
-        content.extend(_parts_of(item))
+    items = mappings(output)
+    content = [part for item in items for part in _parts_of(item)]
+    if len(content) == 1 and isinstance(content[0], dict) and content[0].get("type") == "output_text":
+        said = {name: value for name, value in content[0].items() if name not in ("type", "text") and value != []}
+        return {"role": "assistant", "content": content[0].get("text"), **said}
     calls = [
         tool_call(item.get("call_id"), item.get("name"), item.get("arguments", item.get("input")))
         for item in items
@@ -92,20 +94,21 @@ class _ResponseStream:
         self.has_content = False
         self.is_complete = False
         self._response: Body = {}
-        self._items: dict[object, Body] = {}
+        self._items: dict[int, Body] = {}
 
     def add(self, chunk: Body) -> None:
-        event, index = chunk["type"], chunk.get("output_index")
+        event, index = chunk["type"], as_index(chunk.get("output_index"))
         if isinstance(chunk.get("response"), dict):
             self._response = chunk["response"]
             self.is_complete = self.is_complete or event in _FINAL_EVENTS
         elif isinstance(chunk.get("item"), dict):
             self._items[index] = chunk["item"]
             self.has_content = self.has_content or event.endswith(".done")
-        elif chunk.get("delta") and isinstance(chunk["delta"], str):
-            self._add_text(event, self._items.setdefault(index, {}), chunk)
+        elif chunk.get("delta"):
+            self._add_text(event, index, chunk)
 
-    def _add_text(self, event: str, item: Body, chunk: Body) -> None:
+    def _add_text(self, event: str, index: int, chunk: Body) -> None:
+        item = self._items.setdefault(index, {})
         if event in _DELTAS:
             parts, at, part_type, key = _DELTAS[event]
             item.setdefault("type", "message" if part_type in ("output_text", "refusal") else "reasoning")
@@ -116,11 +119,10 @@ class _ResponseStream:
             target = item
         else:
             return
-        target[key] = (target.get(key) or "") + chunk["delta"]
-        self.has_content = True
+        self.has_content = extend_text(target, key, chunk["delta"]) or self.has_content
 
     def body(self) -> Body:
-        items = [self._items[index] for index in sorted(self._items, key=str)]
+        items = [self._items[index] for index in sorted(self._items)]
         return {**self._response, "output": self._response.get("output") or items}
 
 
@@ -131,6 +133,8 @@ def _part_at(item: Body, key: str, index: object, part_type: str) -> Body:
     number = index if isinstance(index, int) and 0 <= index <= len(parts) else len(parts)
     if number == len(parts):
         parts.append({"type": part_type})
+    if not isinstance(parts[number], dict):
+        parts[number] = {"type": part_type}
     part: Body = parts[number]
     return part
 

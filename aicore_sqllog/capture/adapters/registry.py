@@ -79,6 +79,7 @@ class StreamReader:
         self._provider: str | None = None
         self._texts: list[str] = []
         self._unknown: list[object] = []
+        self._fault: str | None = None
 
     @property
     def has_content(self) -> bool:
@@ -95,7 +96,8 @@ class StreamReader:
         try:
             self._add(chunk)
         except Exception as exc:
-            self._keep_unknown(f"<{describe(exc)} while reading a chunk>")
+            self._fault = describe(exc)
+            self._keep_unknown(to_plain(chunk))
 
     def result(self) -> dict[str, object]:
         """Return the same fields as :func:`read_response`, of what has come so far; no ``status`` if it is not all."""
@@ -134,7 +136,7 @@ class StreamReader:
     def _result(self) -> Fields:
         if self._family is not None and self._stream is not None:
             body = self._stream.body()
-            fields = _with_provider(self._family.read(body), body)
+            fields = _with_provider(_read_with(self._family, body), body)
             if not self._stream.is_complete:
                 fields.pop("status", None)
             if is_error(body):
@@ -147,6 +149,8 @@ class StreamReader:
             fields = _merged(fields, _with_provider(read_error_body(self._error), self._error))
         if self._unknown:
             fields = _merged(fields, {"extras": {"chunks": list(self._unknown)}})
+        if self._fault is not None:
+            fields = _merged(fields, {"extras": {"fault": self._fault}})
         if self._provider is not None:
             fields.setdefault("provider", self._provider)
         return fields
@@ -193,10 +197,17 @@ def _read_body(body: Body) -> Fields:
     if family is None and is_error(body):
         fields: Fields = {"extras": {name: item for name, item in body.items() if item is not None}}
     else:
-        fields = family.read(body) if family else read_unknown(body)
+        fields = _read_with(family, body) if family else read_unknown(body)
     if is_error(body):
         fields = _merged(fields, read_error_body(body))
     return _with_provider(fields, body)
+
+
+def _read_with(family: Family, body: Body) -> Fields:
+    try:
+        return family.read(body)
+    except Exception as exc:
+        return _merged(read_unknown(body), {"extras": {"fault": describe(exc)}})
 
 
 def _with_provider(fields: Fields, body: Body) -> Fields:
