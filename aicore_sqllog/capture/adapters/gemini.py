@@ -89,6 +89,8 @@ def camel_case(value: Any) -> Any:
 
 
 def _camel(name: str) -> str:
+    if "_" not in name:
+        return name
     head, *tail = name.split("_")
     return head + "".join(word[:1].upper() + word[1:] for word in tail) if head else name
 

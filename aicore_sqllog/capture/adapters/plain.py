@@ -6,7 +6,7 @@ the first field it dislikes, and an SDK's convenience properties warn or compute
 """
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date, datetime
 from enum import Enum
 from typing import Any
@@ -51,7 +51,9 @@ class _Copier:
             return describe(value)
 
     def _copy_object(self, value: Any, depth: int) -> Any:
-        if isinstance(value, Mapping):
+        if hasattr(type(value), "__pydantic_fields__"):  # first: nearly all that SDKs return
+            return {name: self.copy(item, depth) for name, item in _model_attributes(value)}
+        if isinstance(value, dict | Mapping):
             return {str(key): self.copy(item, depth) for key, item in value.items()}
         if isinstance(value, Enum):
             return self.copy(value.value, depth)
@@ -63,10 +65,8 @@ class _Copier:
             return value.isoformat()
         if isinstance(value, Sequence | Set):
             return self._copy_items(value, depth)
-        pairs = [(name, item) for name, item in _attributes(value) if name not in _SKIPPED]
-        if not pairs:
-            return describe(value)
-        return {name: self.copy(item, depth) for name, item in pairs}
+        pairs = _attributes(value)
+        return {name: self.copy(item, depth) for name, item in pairs} if pairs else describe(value)
 
     def _copy_items(self, value: Any, depth: int) -> Any:
         if len(value) >= _VECTOR_LENGTH and isinstance(value, list) and float in map(type, value[:3]):
@@ -76,28 +76,23 @@ class _Copier:
         return [self.copy(item, depth) for item in value]
 
 
+def _model_attributes(model: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a pydantic model holds, under the names of the wire; a field that nobody gave has none."""
+    fields, given = type(model).__pydantic_fields__, model.__pydantic_fields_set__
+    for name, item in model.__dict__.items():
+        if (item is not None or name in given or name not in fields) and name[0] != "_" and name not in _SKIPPED:
+            field = fields.get(name)
+            yield (field and (field.serialization_alias or field.alias)) or name, item
+    yield from (model.__pydantic_extra__ or {}).items()
+
+
 def _attributes(value: Any) -> list[tuple[str, Any]]:
-    """Return what an object holds, under the names of the wire where its class tells them (pydantic's aliases)."""
-    kind = type(value)
-    held = dict(vars(value)) if hasattr(value, "__dict__") else {}
-    held.update(getattr(value, "__pydantic_extra__", None) or {})
-    fields = getattr(kind, "__pydantic_fields__", None)
-    if fields is not None:
-        given = getattr(value, "__pydantic_fields_set__", ())
-        return [
-            (_wire_name(fields, name), item)
-            for name, item in held.items()
-            if name[0] != "_" and (item is not None or name in given or name not in fields)
-        ]
-    public = [(name, item) for name, item in held.items() if name[:1] != "_"]
-    if not public and callable(to_dict := getattr(kind, "to_dict", None)):
+    """Return what an object holds."""
+    held = vars(value) if hasattr(value, "__dict__") else {}
+    public = [(name, item) for name, item in held.items() if name[:1] != "_" and name not in _SKIPPED]
+    if not public and callable(to_dict := getattr(type(value), "to_dict", None)):
         return list(to_dict(value).items())
     return public or list(_computed(value))
-
-
-def _wire_name(fields: Mapping[str, Any], name: str) -> str:
-    field = fields.get(name)
-    return (field and (field.serialization_alias or field.alias)) or name
 
 
 def _computed(value: object) -> Iterable[tuple[str, Any]]:

@@ -224,8 +224,8 @@ def _merged(fields: Fields, more: Fields) -> Fields:
 
 def _unwrapped(chunk: Any) -> Any:
     """Return the provider's chunk inside an event of the openai SDK's own stream helper."""
-    inner = getattr(chunk, "chunk", None)
-    return chunk if inner is None or getattr(chunk, "type", None) != "chunk" else inner
+    held = getattr(chunk, "__dict__", None)
+    return held["chunk"] if held and held.get("type") == "chunk" and "chunk" in held else chunk
 
 
 def _first(families: Any) -> Family | None:
