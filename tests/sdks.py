@@ -13,6 +13,8 @@ from typing import Any
 
 from tests.recordings import RECORDING_HEADER, Recording
 
+API_KEY = "sk-of-the-tests"
+
 Facts = dict[str, Any]
 """What an answer says, by the names of a record's fields; ``text`` and ``tools`` for what it says to the user."""
 
@@ -35,12 +37,12 @@ class Sdks:
         self._open = ExitStack()
         openai, anthropic = import_module("openai"), import_module("anthropic")
         genai = import_module("google.genai")
-        options = {"api_key": "none", "max_retries": 0}
+        options = {"api_key": API_KEY, "max_retries": 0}
         http = {"base_url": url, "retry_options": {"attempts": 1}}
         self._openai = self._open.enter_context(openai.OpenAI(base_url=url, **options))
         self._anthropic = self._open.enter_context(anthropic.Anthropic(base_url=url, **options))
-        self._gemini = self._open.enter_context(genai.Client(api_key="none", http_options=http))
-        self._vertex = self._open.enter_context(genai.Client(vertexai=True, api_key="none", http_options=http))
+        self._gemini = self._open.enter_context(genai.Client(api_key=API_KEY, http_options=http))
+        self._vertex = self._open.enter_context(genai.Client(vertexai=True, api_key=API_KEY, http_options=http))
 
     def close(self) -> None:
         self._open.close()
@@ -80,6 +82,16 @@ class Sdks:
                 return list(stream), getattr(stream, f"get_final_{what}")()
         except Exception:  # the helpers are stricter than the SDKs' plain streams
             return None
+
+    def ask_raw(self, recording: Recording) -> Any:
+        """Return the SDK's wrapper of the HTTP response."""
+        asked = {"model": "m", "extra_headers": {RECORDING_HEADER: recording.id}}
+        messages = [{"role": "user", "content": "?"}]
+        if recording.call == "openai.chat":
+            return self._openai.chat.completions.with_raw_response.create(messages=messages, **asked)
+        if recording.call == "openai.responses":
+            return self._openai.responses.with_raw_response.create(input="?", **asked)
+        return self._anthropic.messages.with_raw_response.create(messages=messages, max_tokens=9, **asked)
 
     def _fail_to_read(self, recording: Recording) -> None:
         try:

@@ -4,6 +4,8 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -281,14 +283,42 @@ def test_an_object_is_read_by_what_it_holds() -> None:
         def to_dict(self) -> dict[str, Any]:
             return {"a": b"\xff"}
 
-    given = {"part": Part("x"), "pair": Pair(1, Part("y")), "items": {1: (2, 3)}, "converted": Converted()}
+    given = {
+        "price": Decimal("0.10"),
+        "part": Part("x"),
+        "pair": Pair(1, Part("y")),
+        "items": {1: (2, 3)},
+        "converted": Converted(),
+    }
 
+    assert to_plain(Decimal("0.10")) == "0.10"
     assert to_plain(given) == {
         "part": {"text": "x"},
         "pair": {"a": 1, "b": {"text": "y"}},
         "items": {"1": [2, 3]},
         "converted": {"a": "/w=="},
     }
+
+
+def test_no_key_is_read_of_an_object_that_leads_to_one() -> None:
+    class Stream:
+        def __init__(self) -> None:
+            self.response = SimpleNamespace(request=SimpleNamespace(text="sk-key"))
+
+        def __next__(self) -> Any:
+            raise AssertionError("a stream that is no answer must not be read")
+
+    client = SimpleNamespace(api_key="sk-key", headers={"authorization": "sk-key"})
+
+    for held in (Stream(), client, SimpleNamespace(client=client, a=1)):
+        assert "sk-key" not in str(read(held))
+    assert read(SimpleNamespace(client=client, a=1)) == {"extras": {"a": 1}}
+
+
+def test_a_raw_http_response_is_read_by_what_it_has_received() -> None:
+    received = SimpleNamespace(_content=json.dumps(CHAT).encode())
+
+    assert read(received) == read(SimpleNamespace(http_response=received)) == read(CHAT)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Every recorded exchange is read as the provider's own SDK reads it: from the SDK's objects, and from the JSON."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from aicore_sqllog.capture.adapters import open_stream, read_error, read_response
 from tests.conftest import REPORT
 from tests.recordings import Recording, recordings, served
-from tests.sdks import Facts, Reply, Sdks
+from tests.sdks import API_KEY, Facts, Reply, Sdks
 
 COMPARED = (
     "response_model",
@@ -132,7 +133,15 @@ def recorded(data: Path) -> list[Recording]:
 
 @pytest.fixture(scope="module")
 def sdks(recorded: list[Recording]) -> Iterator[Sdks]:
-    with served({recording.id: recording for recording in recorded}) as url:
+    with (
+        served({recording.id: recording for recording in recorded}) as url,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        for variable in [
+            name for name in os.environ if name.startswith(("OPENAI_", "ANTHROPIC_", "GOOGLE_", "GEMINI_"))
+        ]:
+            environment.delenv(variable)
+        environment.setenv("NO_PROXY", "127.0.0.1")
         clients = Sdks(url)
         yield clients
         clients.close()
@@ -211,3 +220,12 @@ def test_the_sdks_own_stream_helpers_give_the_same(recorded: list[Recording], sd
 
     assert len(helped) > 50
     assert {recording_id for recording_id in differing if recording_id not in HELPER_MISSES} == set(), differing
+
+
+def test_a_raw_response_of_an_sdk_is_an_answer_and_tells_no_key(recorded: list[Recording], sdks: Sdks) -> None:
+    chosen = {recording.call: recording for recording in recorded if not recording.streamed and recording.status == 200}
+
+    for call in ("openai.chat", "openai.responses", "anthropic.messages"):
+        fields = read_response(sdks.ask_raw(chosen[call]))
+        assert fields == read_response(chosen[call].json)
+        assert API_KEY not in str(fields)

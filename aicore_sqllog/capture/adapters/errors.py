@@ -61,8 +61,12 @@ def read_exception(exception: BaseException) -> Fields:
 
 
 def body_of_http(response: object) -> Any:
-    """Return the JSON that an HTTP response has already read (httpx and requests keep its bytes so); else None."""
-    raw = _held(response, "_content")
+    """
+    Return the JSON that an HTTP response, or an SDK's wrapper of one, has already read; else None.
+
+    httpx and requests keep its bytes as ``_content``: asking for anything public might read from the network.
+    """
+    raw = _held(response, "_content") or _held(_held(response, "http_response"), "_content")
     try:
         return orjson.loads(raw) if isinstance(raw, bytes) else None
     except orjson.JSONDecodeError:

@@ -7,13 +7,14 @@ the first field it dislikes, and an SDK's convenience properties warn or compute
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from enum import Enum
+from pathlib import PurePath
 from typing import Any
+from uuid import UUID
 
-from aicore_sqllog.capture.freeze import describe
-
-__all__ = ["to_plain"]
+__all__ = ["class_name", "to_plain"]
 
 _LEAVES = frozenset({str, int, float, bool, type(None)})
 _MAX_DEPTH = 40
@@ -21,8 +22,14 @@ _MAX_NODES = 100_000
 _VECTOR_LENGTH = 32
 """From here on a list of floats is an embedding; only its length is kept."""
 
-_SKIPPED = frozenset({"snapshot"})
-"""What some SDKs put into each event of a stream: all that came before it."""
+_TEXTUAL = (Decimal, UUID, PurePath, time, timedelta)
+_SKIPPED = frozenset(
+    {"snapshot", "parsed", "parsed_arguments", "output_parsed", "api_key", "headers", "auth", "client", "session"}
+)
+"""What SDKs make of an answer and hold beside it, once more; and what may hold a key."""
+
+_CLOSED = frozenset({"httpx", "httpx2", "httpcore", "requests", "urllib3", "aiohttp"})
+"""Libraries whose objects lead to the request, and so to its keys; they are named, not read."""
 
 
 def to_plain(value: object) -> Any:
@@ -31,6 +38,11 @@ def to_plain(value: object) -> Any:
     An embedding's vector becomes ``{"dimensions": n}``.
     """
     return _Copier().copy(value, 0)
+
+
+def class_name(value: object) -> str:
+    """Return the class of what cannot be read; its ``repr`` might hold a key, or raise."""
+    return f"<{type(value).__module__}.{type(value).__qualname__}>"
 
 
 class _Copier:
@@ -48,7 +60,7 @@ class _Copier:
         try:
             return self._copy_object(value, depth + 1)
         except Exception:
-            return describe(value)
+            return class_name(value)
 
     def _copy_object(self, value: Any, depth: int) -> Any:
         if hasattr(type(value), "__pydantic_fields__"):  # first: nearly all that SDKs return
@@ -65,8 +77,10 @@ class _Copier:
             return value.isoformat()
         if isinstance(value, Sequence | Set):
             return self._copy_items(value, depth)
-        pairs = _attributes(value)
-        return {name: self.copy(item, depth) for name, item in pairs} if pairs else describe(value)
+        if isinstance(value, _TEXTUAL):
+            return str(value)
+        pairs = [] if callable(value) else _attributes(value)
+        return {name: self.copy(item, depth) for name, item in pairs} if pairs else class_name(value)
 
     def _copy_items(self, value: Any, depth: int) -> Any:
         if len(value) >= _VECTOR_LENGTH and isinstance(value, list) and float in map(type, value[:3]):
@@ -87,10 +101,13 @@ def _model_attributes(model: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _attributes(value: Any) -> list[tuple[str, Any]]:
-    """Return what an object holds."""
+    """Return what an object holds; nothing of a stream, which must not be read, or of an HTTP library's object."""
+    kind = type(value)
+    if hasattr(kind, "__next__") or hasattr(kind, "__anext__") or kind.__module__.partition(".")[0] in _CLOSED:
+        return []
     held = vars(value) if hasattr(value, "__dict__") else {}
     public = [(name, item) for name, item in held.items() if name[:1] != "_" and name not in _SKIPPED]
-    if not public and callable(to_dict := getattr(type(value), "to_dict", None)):
+    if not public and callable(to_dict := getattr(kind, "to_dict", None)):
         return list(to_dict(value).items())
     return public or list(_computed(value))
 

@@ -15,7 +15,7 @@ from aicore_sqllog.capture.adapters.openai_chat import OPENAI_CHAT
 from aicore_sqllog.capture.adapters.openai_completions import OPENAI_COMPLETIONS
 from aicore_sqllog.capture.adapters.openai_embeddings import OPENAI_EMBEDDINGS
 from aicore_sqllog.capture.adapters.openai_responses import OPENAI_RESPONSES
-from aicore_sqllog.capture.adapters.plain import to_plain
+from aicore_sqllog.capture.adapters.plain import class_name, to_plain
 from aicore_sqllog.capture.adapters.providers import find_provider, provider_of_sdk
 from aicore_sqllog.capture.adapters.unknown import read_unknown
 from aicore_sqllog.capture.freeze import describe
@@ -48,7 +48,7 @@ def read_response(response: object) -> dict[str, object]:
     try:
         return _read_any(response)
     except Exception as exc:
-        return {"extras": {"response": describe(response), "fault": describe(exc)}}
+        return {"extras": {"response": class_name(response), "fault": describe(exc)}}
 
 
 def read_error(exception: BaseException) -> dict[str, object]:
