@@ -53,6 +53,17 @@ MESSAGE: dict[str, Any] = {
         "service_tier": "standard",
     },
 }
+CONVERSE: dict[str, Any] = {
+    "output": {
+        "message": {
+            "role": "assistant",
+            "content": [{"text": "Hi"}, {"toolUse": {"toolUseId": "t", "name": "wave", "input": {"hands": 2}}}],
+        }
+    },
+    "stopReason": "tool_use",
+    "usage": {"inputTokens": 3, "outputTokens": 7, "cacheReadInputTokens": 40, "cacheWriteInputTokens": 500},
+    "metrics": {"latencyMs": 300},
+}
 GEMINI: dict[str, Any] = {
     "candidates": [
         {
@@ -162,8 +173,19 @@ GEMINI_STREAM: list[dict[str, Any]] = [
     {"candidates": [{"content": {"parts": [{"text": "i"}, GEMINI["candidates"][0]["content"]["parts"][2]]}}]},
     {"candidates": [{"finishReason": "STOP"}], "usageMetadata": GEMINI["usageMetadata"]},
 ]
-STREAMS = [CHAT_STREAM, MESSAGE_STREAM, RESPONSE_STREAM, GEMINI_STREAM]
-IDS = ["chat", "messages", "responses", "gemini"]
+CONVERSE_STREAM: list[dict[str, Any]] = [
+    {"messageStart": {"role": "assistant"}},
+    {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "H"}}},
+    {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "i"}}},
+    {"contentBlockStop": {"contentBlockIndex": 0}},
+    {"contentBlockStart": {"contentBlockIndex": 1, "start": {"toolUse": {"toolUseId": "t", "name": "wave"}}}},
+    {"contentBlockDelta": {"contentBlockIndex": 1, "delta": {"toolUse": {"input": '{"hands"'}}}},
+    {"contentBlockDelta": {"contentBlockIndex": 1, "delta": {"toolUse": {"input": ": 2}"}}}},
+    {"messageStop": {"stopReason": "tool_use"}},
+    {"metadata": {"usage": CONVERSE["usage"], "metrics": CONVERSE["metrics"]}},
+]
+STREAMS = [CHAT_STREAM, MESSAGE_STREAM, RESPONSE_STREAM, GEMINI_STREAM, CONVERSE_STREAM]
+IDS = ["chat", "messages", "responses", "gemini", "converse"]
 
 
 class Hostile:

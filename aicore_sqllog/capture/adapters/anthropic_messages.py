@@ -2,12 +2,10 @@
 Anthropic's messages, from Anthropic itself, Amazon Bedrock or Google's Vertex AI.
 """
 
-import orjson
-
 from aicore_sqllog.capture.adapters.counts import Paths, as_index, as_name, read_counts, total
 from aicore_sqllog.capture.adapters.family import Body, Family, Fields, compact, mappings, rest
 from aicore_sqllog.capture.adapters.merge import extend_text, join, merge_delta
-from aicore_sqllog.capture.adapters.tool_calls import tool_call
+from aicore_sqllog.capture.adapters.tool_calls import read_json, tool_call
 
 __all__ = ["ANTHROPIC_MESSAGES"]
 
@@ -129,13 +127,8 @@ def _add_to_block(block: Body, delta: Body) -> None:
 
 
 def _finished(block: Body) -> Body:
-    """Return *block* with its input read; of an abandoned stream the JSON may be cut, then it stays as text."""
-    if not block.get("partial_json"):
-        return rest(block, {"partial_json"})
-    try:
-        return {**rest(block, {"partial_json"}), "input": orjson.loads(block["partial_json"])}
-    except orjson.JSONDecodeError:
-        return {**rest(block, {"partial_json"}), "input": block["partial_json"]}
+    said = rest(block, {"partial_json"})
+    return {**said, "input": read_json(block["partial_json"])} if block.get("partial_json") else said
 
 
 ANTHROPIC_MESSAGES = Family(

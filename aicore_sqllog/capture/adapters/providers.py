@@ -33,6 +33,7 @@ _MARKS: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("aws.bedrock", {"type": "message", "id": "msg_bdrk_"}),
     ("gcp.vertex_ai", {"type": "message", "id": "msg_vrtx_"}),
     ("anthropic", {"type": "message", "id": "msg_"}),
+    ("aws.bedrock", {"output.message.content": "", "metrics.latencyMs": ""}),
     ("anthropic", {"type": "error", "error.type": ".*_error$"}),
     ("gcp.vertex_ai", {"usageMetadata.trafficType": ""}),
     ("gcp.vertex_ai", {"candidates": "", "createTime": ""}),

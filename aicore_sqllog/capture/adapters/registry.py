@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from aicore_sqllog.capture.adapters.anthropic_messages import ANTHROPIC_MESSAGES
+from aicore_sqllog.capture.adapters.bedrock_converse import BEDROCK_CONVERSE
 from aicore_sqllog.capture.adapters.errors import body_of_http, is_error, read_error_body, read_exception
 from aicore_sqllog.capture.adapters.family import Accumulator, Body, Family, Fields
 from aicore_sqllog.capture.adapters.gemini import GEMINI, camel_case
@@ -30,6 +31,7 @@ FAMILIES: tuple[Family, ...] = (
     OPENAI_EMBEDDINGS,
     GEMINI_EMBEDDINGS,
     GEMINI,
+    BEDROCK_CONVERSE,
 )
 """The families, the first that recognises an answer reads it."""
 
