@@ -1,5 +1,7 @@
 """Every recorded exchange is read as the provider's own SDK reads it: from the SDK's objects, and from the JSON."""
 
+import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -9,6 +11,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from aicore_sqllog.capture.adapters import open_stream, read_error, read_response
+from aicore_sqllog.capture.build import Defaults, RecordBuilder
+from aicore_sqllog.capture.snapshot import take_snapshot
 from tests.conftest import REPORT
 from tests.recordings import Recording, recordings, served
 from tests.sdks import API_KEY, Facts, Reply, Sdks
@@ -219,6 +223,18 @@ def test_nothing_that_came_is_left_out_unread(compared: list[Comparison]) -> Non
     for comparison in compared:
         for fields in (comparison.of_objects, comparison.of_json):
             assert not fields.get("extras", {}).keys() & {"fault", "chunks"}, comparison.recording.id
+
+
+def test_each_field_fits_its_column_and_the_text_is_readable(compared: list[Comparison]) -> None:
+    builder = RecordBuilder(Defaults())
+    for comparison in compared:
+        snapshot = take_snapshot(logging.makeLogRecord({"llm": comparison.of_json, "msg": "called"}))
+        assert snapshot is not None
+        record = builder.build(snapshot)
+        assert json.loads(record.extras)["sqllog"].keys() <= {"message", "logger", "level"}, comparison.recording.id
+        assert record.input_tokens == comparison.of_json.get("input_tokens")
+        if text := facts_of(comparison.of_json).get("text"):
+            assert (record.messages[-1].content or "").replace("\n", "") == text.replace("\n", "")
 
 
 @pytest.mark.parametrize("call", ["anthropic.messages", "openai.responses", "openai.chat"])
