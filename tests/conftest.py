@@ -12,6 +12,9 @@ from aicore_sqllog import SQLLogHandler, reader
 from tests.servers import ASYNCHRONOUS_ALONE, BACKENDS, drop_database, new_database
 
 ROOT = Path(__file__).resolve().parent.parent
+REPORT: list[str] = []
+"""Lines that a test has measured; they end the run's output."""
+
 MakeHandler = Callable[..., SQLLogHandler]
 
 
@@ -91,3 +94,8 @@ def data() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in REPORT:
+        terminalreporter.write_line(line)
