@@ -30,8 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = resolve(chosen.connection, schema=chosen.schema)
         return int(chosen.run(place, chosen))
     except (SQLLogError, sa.exc.SQLAlchemyError, OSError) as exc:
-        fault = diagnose(exc)
-        print(f"aicore-sqllog: {fault.summary} {fault.remedy}".rstrip(), file=sys.stderr)
+        print(f"aicore-sqllog: {diagnose(exc)}", file=sys.stderr)
         return 2
 
 

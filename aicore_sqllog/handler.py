@@ -266,8 +266,8 @@ class SQLLogHandler(logging.Handler):
         fault = diagnose(exc)
         self._last_error = fault.summary
         if fault.kind is not Kind.CONTENTION or attempt >= _CONTENTION_ATTEMPTS:
-            told = f"{count} records wait, for {self._shown_place()} took none of them: {fault.summary}"
-            self._notices.say("write", f"{told} {fault.remedy}".rstrip())
+            told = f"{count} records wait, for {self._shown_place()} took none of them: {fault}"
+            self._notices.say("write", told)
         self._tell_losses()
         if self._on_error is not None and isinstance(exc, Exception):
             self._on_error(exc, count)

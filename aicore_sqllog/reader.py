@@ -22,7 +22,7 @@ from aicore_sqllog.querying.question import OperationsQuestion
 from aicore_sqllog.querying.select import count_select
 from aicore_sqllog.storage.connection import ASYNC_FIRST, SYNC_FIRST, Connection, Place, resolve, show_url
 from aicore_sqllog.storage.engines import async_reader_engine, reader_engine
-from aicore_sqllog.storage.faults import summarize, without_values
+from aicore_sqllog.storage.faults import diagnose, without_values
 from aicore_sqllog.storage.models import LlmOperation
 
 if TYPE_CHECKING:
@@ -351,7 +351,7 @@ def _translated(exc: SQLAlchemyError, place: Place, has_log: bool) -> Exception:
         return LogNotFoundError(f"There is no log at {shown}: the file does not exist. {remedy}")
     if not has_log:
         return LogNotFoundError(f"There is no log in {shown}: it has no table llm_operations. {remedy}")
-    return DatabaseError(
-        f"Reading the log in {shown} failed: {summarize(exc)}. "
-        "Check the connection, the filters and any expression given as where."
-    )
+    fault = diagnose(exc)
+    is_connecting = getattr(exc, "statement", None) is None
+    remedy = (is_connecting and fault.remedy) or "Check the connection, the filters and any expression given as where."
+    return DatabaseError(f"Reading the log in {shown} failed: {fault.summary.rstrip('.')}. {remedy}")

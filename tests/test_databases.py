@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import URL
 
 from aicore_sqllog import (
     AsyncLogReader,
@@ -192,6 +193,45 @@ def test_a_server_that_does_not_let_us_in_is_told_without_the_password(
     said = capsys.readouterr().err
     assert re.search(told, said), said
     assert "hunter2" not in said + repr(handler)
+    handler.close()
+
+
+@pytest.fixture
+def weak(request: pytest.FixtureRequest) -> Iterator[URL]:
+    """A user who may connect to a database, and do nothing in it; the URL is that database's."""
+    backend: str = request.param
+    url, server = new_database(backend), server_url(backend.partition("+")[0])
+    assert url is not None, "no server"
+    assert server is not None
+    name = f"weak_{url.database}"
+    if backend.startswith("postgresql"):
+        user = name
+        execute(server, f"CREATE ROLE {user} LOGIN PASSWORD 'hunter2'")
+        execute(url, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
+    else:
+        user = f"{name[:32]}@'%'"
+        execute(server, f"CREATE USER {user} IDENTIFIED BY 'hunter2'")
+        execute(server, f"GRANT SELECT ON {url.database}.* TO {user}")
+    yield url.set(username=name[:32] if backend.startswith("mysql") else name, password="hunter2")
+    drop_database(url)
+    execute(server, f"DROP {'ROLE' if backend.startswith('postgresql') else 'USER'} {user}")
+
+
+@pytest.mark.parametrize("weak", ["postgresql+psycopg2", "postgresql+psycopg", "mysql+pymysql"], indirect=True)
+@pytest.mark.parametrize("database", ["that is there", "that is missing"])
+def test_a_user_without_the_right_is_told_with_the_remedy(
+    database: str, weak: URL, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = weak if database == "that is there" else weak.set(database="sqllog_not_there")
+    handler = SQLLogHandler(url, flush_interval=3600, shutdown_timeout=0.1)
+    handler.handle(logging.makeLogRecord({"llm": {"response": "a secret prompt"}}))
+    assert handler.flush(3) is False
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "Grant the user the right to do this" in said
+    assert "hunter2" not in said
+    assert "prompt" not in said
+    assert handler.stats().pending == 1
     handler.close()
 
 

@@ -39,6 +39,9 @@ class Fault(NamedTuple):
     summary: str
     remedy: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.summary.rstrip('.')}. {self.remedy}".rstrip()
+
 
 def summarize(exc: BaseException) -> str:
     """Return the kind and the first line of what the driver said; of a statement's error never the statement."""
@@ -92,6 +95,8 @@ def diagnose(exc: BaseException) -> Fault:
     if isinstance(exc, StatementError | ValueError | TypeError | ArithmeticError):
         # Raised by Python while it bound a value: no attempt will bind it.
         return Fault(Kind.POISON, summary)
+    if isinstance(exc, FileNotFoundError | PermissionError | NotADirectoryError | IsADirectoryError):
+        return Fault(Kind.MISCONFIGURED, summary, _NO_FOLDER)
     if isinstance(exc, SQLAlchemyError | OSError | TimeoutError):
         return Fault(Kind.TRANSIENT, summary)
     return Fault(Kind.TRANSIENT, summary, "This is not expected: please report it.")
@@ -104,13 +109,14 @@ _RIGHTS = "Grant the user the right to do this, or give another user in the conn
 _NO_DATABASE = "Create the database, or give a user who may."
 _NO_TABLES = 'Run `aicore-sqllog upgrade`, or give SQLLogHandler migrate="auto".'
 _READ_ONLY = "Give the connection of a database that can be written to."
+_NO_FOLDER = "Check that the folder is there and can be written to."
 _DISK_FULL = "Free space on the database's disk."
 
 _SQLITE: Mapping[str, tuple[Kind, str]] = {
     "SQLITE_BUSY": (Kind.CONTENTION, ""),
     "SQLITE_LOCKED": (Kind.CONTENTION, ""),
     "SQLITE_READONLY": (Kind.MISCONFIGURED, _READ_ONLY),
-    "SQLITE_CANTOPEN": (Kind.MISCONFIGURED, "Check that the folder is there and can be written to."),
+    "SQLITE_CANTOPEN": (Kind.MISCONFIGURED, _NO_FOLDER),
     "SQLITE_PERM": (Kind.MISCONFIGURED, _RIGHTS),
     "SQLITE_AUTH": (Kind.MISCONFIGURED, _RIGHTS),
     "SQLITE_NOTADB": (Kind.MISCONFIGURED, "The file is no SQLite database: give another path."),
