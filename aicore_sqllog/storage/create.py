@@ -9,6 +9,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from aicore_sqllog.errors import DatabaseError
 from aicore_sqllog.storage import mysql
 from aicore_sqllog.storage.drivers import choose
 
@@ -31,7 +32,7 @@ def create_if_missing(url: URL, exc: BaseException) -> Literal["created", "there
         something else, or no synchronous driver is installed, which SQLAlchemy-Utils needs.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: If the server refuses to create it.
+        sqlalchemy.exc.DBAPIError, DatabaseError: If the server refuses to create it.
     """
     url_of_tools = choose(url, asynchronous=False)
     if url_of_tools is None or not isinstance(exc, DBAPIError) or not _says_it_is_missing(url, exc):
@@ -73,5 +74,11 @@ def _create_postgresql(url: URL) -> bool:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})")
         if connection.scalar(sa.select(databases.c.datname).where(databases.c.datname == url.database)) is not None:
             return False
+        may_create = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+        if not connection.exec_driver_sql(may_create).scalar():
+            raise DatabaseError(
+                f"There is no database {url.database!r}, and the user {url.username!r} may not create it. "
+                "Create it, or give another user in the connection."
+            )
         create_database(url)
     return True
