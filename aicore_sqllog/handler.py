@@ -10,11 +10,12 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aicore_sqllog import options
 from aicore_sqllog.capture.build import Defaults, RecordBuilder
+from aicore_sqllog.capture.privacy import Privacy, environment_consents
 from aicore_sqllog.capture.snapshot import Snapshot, take_bare_snapshot, take_snapshot
 from aicore_sqllog.delivery.notices import Notices
 from aicore_sqllog.delivery.pipeline import Pipeline
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["SQLLogHandler"]
 
 THREAD_NAME = "sqllog-writer"
+
+Redact = Callable[[str], str | None] | str
+"""A redactor, or its ``"package.module:name"``."""
 
 
 class SQLLogHandler(logging.Handler):
@@ -63,6 +67,13 @@ class SQLLogHandler(logging.Handler):
 
         shutdown_timeout: Seconds that ``close``, ``flush`` and the end of the process may take.
 
+        capture_content: ``False`` keeps names, numbers, roles, counts and lengths of every record
+            and none of its texts. A record, an ``llm_session`` and the environment can ask for it too.
+
+        redact: Sees every text before it is stored and returns what to store, or None: a function, its
+            ``"package.module:name"``, or a list of them. Runs on the handler's thread. In place of a text
+            for which it fails, a marker is stored. See :mod:`aicore_sqllog.redactors`.
+
         session_id, workspace, agent_id, user_id: For records that carry none.
 
         engine_options: Keyword arguments for ``sqlalchemy.create_engine``.
@@ -85,6 +96,8 @@ class SQLLogHandler(logging.Handler):
         queue_bytes: int = 64 * 1024**2,
         overflow: str = "block",
         shutdown_timeout: float = 5.0,
+        capture_content: bool = True,
+        redact: Redact | Sequence[Redact] | None = None,
         session_id: str | None = None,
         workspace: str | None = None,
         agent_id: str | None = None,
@@ -107,11 +120,17 @@ class SQLLogHandler(logging.Handler):
             agent_id=options.read_name("agent_id", agent_id),
             user_id=options.read_name("user_id", user_id),
         )
+        self._notices = Notices()
+        privacy = Privacy(
+            captures_content=options.read_flag("capture_content", capture_content) and environment_consents(),
+            redactors=options.read_redactors("redact", redact),
+            on_failure=lambda what: self._notices.say("redact", f"{what}; the text was not stored"),
+        )
         from aicore_sqllog.storage.connection import resolve
 
         self._place = resolve(connection)
         checked_options = options.read_mapping("engine_options", engine_options)
-        self._pipeline = Pipeline(RecordBuilder(defaults), self._place, checked_options)
+        self._pipeline = Pipeline(RecordBuilder(defaults, privacy), self._place, checked_options)
         self._worker: BatchWorker[Snapshot] = BatchWorker(
             self._pipeline,
             name=THREAD_NAME,
@@ -119,7 +138,6 @@ class SQLLogHandler(logging.Handler):
             on_failure=self._note_failure,
             on_idle_end=self._pipeline.close,
         )
-        self._notices = Notices()
         self._ignored = 0
         self._last_error: str | None = None
         super().__init__(level)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from aicore_sqllog import SQLLogHandler
+from aicore_sqllog.capture.privacy import OTEL_VARIABLE, OWN_VARIABLE
 
 ROOT = Path(__file__).resolve().parent.parent
 MakeHandler = Callable[..., SQLLogHandler]
@@ -16,7 +17,7 @@ MakeHandler = Callable[..., SQLLogHandler]
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for variable in ("CONNECTION_STRING", "ASYNC_CONNECTION_STRING"):
+    for variable in ("CONNECTION_STRING", "ASYNC_CONNECTION_STRING", OWN_VARIABLE, OTEL_VARIABLE):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
 
