@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aicore_sqllog.capture.context import llm_session
     from aicore_sqllog.collector import LlmOperationCollector
     from aicore_sqllog.delivery.stats import HandlerStats
     from aicore_sqllog.errors import ConfigurationError, DatabaseError, LogNotFoundError, SQLLogError
@@ -30,6 +31,7 @@ __all__ = [
     "SQLLogError",
     "SQLLogHandler",
     "apolars_from_db",
+    "llm_session",
     "metadata",
     "polars_from_db",
 ]
@@ -50,6 +52,7 @@ _HOMES = {
     "SQLLogError": "errors",
     "SQLLogHandler": "handler",
     "apolars_from_db": "reader",
+    "llm_session": "capture.context",
     "metadata": "storage.models",
     "polars_from_db": "reader",
 }

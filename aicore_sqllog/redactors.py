@@ -144,7 +144,7 @@ _NUMBERS = re.compile(
     r"|\(?0[0-9]{1,5}\)?[ /-][0-9]{2,8}(?:[ -][0-9]{2,5}){0,4}"  # 030 1234567, 06 12 34 56 78
     r")(?![0-9])"
 )
-_PHONE_DIGITS = range(8, 17)
+_MOST_DIGITS = 16
 
 
 def phone_numbers(text: str) -> str:
@@ -159,7 +159,8 @@ def phone_numbers(text: str) -> str:
 
 def _without_phone(match: re.Match[str]) -> str:
     number = match.group()
-    return _PHONE if sum(map(str.isdigit, number)) in _PHONE_DIGITS else number
+    fewest = 8 if number[0] == "+" else 9  # a date has eight
+    return _PHONE if fewest <= sum(map(str.isdigit, number)) <= _MOST_DIGITS else number
 
 
 def truncate(length: int) -> Callable[[str], str]:

@@ -48,8 +48,8 @@ def _is_name(value: object) -> bool:
 def _outline(message: object, role_of_text: str) -> dict[str, object]:
     """Return a message with the role of *message*, and its lengths for its texts."""
     if not isinstance(message, dict):
-        return {"role": role_of_text, "length": _length(message)}
-    outline: dict[str, Any] = {"length": _length(readable_text(message))}
+        return {"role": role_of_text, **_length(message)}
+    outline: dict[str, Any] = _length(readable_text(message))
     role = message.get("role")
     if isinstance(role, str) and _ROLE.fullmatch(role):
         outline["role"] = role
@@ -61,5 +61,5 @@ def _outline(message: object, role_of_text: str) -> dict[str, object]:
     return outline
 
 
-def _length(text: object) -> int | None:
-    return len(text) if isinstance(text, str) else None
+def _length(text: object) -> dict[str, object]:
+    return {"length": len(text)} if isinstance(text, str) else {}
