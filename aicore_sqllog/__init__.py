@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aicore_sqllog.delivery.stats import HandlerStats
     from aicore_sqllog.errors import ConfigurationError, DatabaseError, LogNotFoundError, SQLLogError
     from aicore_sqllog.handler import SQLLogHandler
+    from aicore_sqllog.operation import OperationScope, llm_operation
     from aicore_sqllog.reader import AsyncLogReader, LogReader, apolars_from_db, polars_from_db
     from aicore_sqllog.storage.models import LlmMessage, LlmOperation, LlmSession, metadata
 
@@ -28,9 +29,11 @@ __all__ = [
     "LlmSession",
     "LogNotFoundError",
     "LogReader",
+    "OperationScope",
     "SQLLogError",
     "SQLLogHandler",
     "apolars_from_db",
+    "llm_operation",
     "llm_session",
     "metadata",
     "polars_from_db",
@@ -49,9 +52,11 @@ _HOMES = {
     "LlmSession": "storage.models",
     "LogNotFoundError": "errors",
     "LogReader": "reader",
+    "OperationScope": "operation",
     "SQLLogError": "errors",
     "SQLLogHandler": "handler",
     "apolars_from_db": "reader",
+    "llm_operation": "operation",
     "llm_session": "capture.context",
     "metadata": "storage.models",
     "polars_from_db": "reader",

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 PACKAGE = "aicore_sqllog"
 GROUND = {"errors", "text", "identity", "redactors"}
-DOORS = {"handler", "options", "reader", "collector"}
+DOORS = {"handler", "options", "reader", "collector", "operation"}
 MAY_IMPORT: Mapping[str, set[str]] = {
     "storage": GROUND,
     "capture": GROUND,
@@ -22,6 +22,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "options": GROUND | {"delivery"},
     "reader": GROUND | {"storage", "querying"},
     "collector": GROUND | {"capture", "delivery", "storage", "querying", "handler", "reader"},
+    "operation": GROUND | {"capture", "delivery"},
     "errors": set(),
     "text": set(),
     "identity": {"text"},

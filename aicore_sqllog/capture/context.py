@@ -18,6 +18,7 @@ from aicore_sqllog.identity import mint
 __all__ = [
     "Frame",
     "Surroundings",
+    "as_text",
     "current_owner",
     "current_surroundings",
     "enter",
@@ -137,8 +138,8 @@ class llm_session:  # noqa: N801  # a context manager, named like those of conte
         capture_content: bool | None = None,
     ) -> None:
         given = {"workspace": workspace, "agent_id": agent_id, "user_id": user_id}
-        self._changes: dict[str, Any] = {name: _as_text(value) for name, value in given.items() if value is not None}
-        self._session_id = None if session_id is None else _as_text(session_id)
+        self._changes: dict[str, Any] = {name: as_text(value) for name, value in given.items() if value is not None}
+        self._session_id = None if session_id is None else as_text(session_id)
         if metadata is not None:
             self._changes["metadata"] = freeze((metadata,))[0]
         if not to_consent(capture_content):
@@ -205,7 +206,8 @@ def wrap(
     return call
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
+    """Return *value* as text, whatever it is."""
     if isinstance(value, str):
         return str.__str__(value)
     try:
