@@ -19,7 +19,16 @@ def _starting(prefix: str, rest: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![A-Za-z0-9])(?:{prefix}){rest}")
 
 
-_SECRETS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
+_SHORTEST = 15
+"""Every secret below but the short ones is a word of at least so many characters."""
+
+_SHORT_SECRETS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
+    (("bearer",), re.compile(r"(?i)(?<=bearer)[ \t]{1,4}[A-Za-z0-9._~+/=-]{8,}")),
+    (("basic",), re.compile(r"(?i)(?<=basic)[ \t]{1,4}[A-Za-z0-9+/]{16,}={0,2}")),
+    (("://",), re.compile(r"(?<=://)[^\s/:@]{0,100}:[^\s/@]{1,300}(?=@)")),
+)
+_SECRETS = (
+    *_SHORT_SECRETS,
     (("sk-", "pk-", "rk-"), _starting("[spr]k-", r"[A-Za-z0-9_-]{16,}")),
     (("k_live_", "k_test_"), _starting("[spr]k_(?:live|test)_", r"[A-Za-z0-9]{10,}")),
     (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), _starting("gh[pousr]_", r"[A-Za-z0-9]{20,}")),
@@ -31,10 +40,7 @@ _SECRETS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
     (("xox", "xapp-"), _starting("xox[a-z]-|xapp-", r"[A-Za-z0-9-]{10,}")),
     (("hf_", "gsk_", "r8_", "npm_"), _starting("hf_|gsk_|r8_|npm_", r"[A-Za-z0-9]{20,}")),
     (("xai-", "pplx-", "tvly-"), _starting("xai-|pplx-|tvly-", r"[A-Za-z0-9-]{20,}")),
-    (("bearer",), re.compile(r"(?i)(?<=bearer)[ \t]{1,4}[A-Za-z0-9._~+/=-]{8,}")),
-    (("basic",), re.compile(r"(?i)(?<=basic)[ \t]{1,4}[A-Za-z0-9+/]{16,}={0,2}")),
     (("eyj",), re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?")),
-    (("://",), re.compile(r"(?<=://)[^\s/:@]{0,100}:[^\s/@]{1,300}(?=@)")),
 )
 """What a secret looks like; each pattern is tried only on a text that holds, in lower case, one of its hints."""
 
@@ -50,7 +56,8 @@ def keys_and_tokens(text: str) -> str:
     ``Bearer …`` and their like, a password in a URL, a PEM block (one with no end: to the end of the text).
     """
     lowered = text.lower()
-    for hints, pattern in _SECRETS:
+    has_long_word = len(text) >= _SHORTEST and max(map(len, text.split()), default=0) >= _SHORTEST
+    for hints, pattern in _SECRETS if has_long_word else _SHORT_SECRETS:
         if any(hint in lowered for hint in hints):
             text = pattern.sub(_keep_space, text)
     return _without_private_keys(text) if "PRIVATE KEY" in text else text
@@ -137,6 +144,9 @@ def _passes_luhn(digits: str) -> bool:
     return (sum(numbers[::2]) + sum(_DOUBLED[number] for number in numbers[1::2])) % 10 == 0
 
 
+_CANDIDATES = re.compile(r"[+(0-9](?<![0-9][+(0-9])[0-9 ().\u00a0/-]{6,}")
+"""Runs in which a number may stand; a pattern that begins with a set of characters is searched for fast."""
+
 _NUMBERS = re.compile(
     r"(?<![0-9])(?:"
     r"(?:\+|00(?=[1-9]))[0-9][0-9 ().\u00a0/-]{6,22}[0-9]"  # international
@@ -154,7 +164,7 @@ def phone_numbers(text: str) -> str:
     With a leading ``+`` or ``00``, or with the separators that people write: ``(555) 123-4567``,
     ``030 1234567``. Ten digits in one piece are left: they are as often something else.
     """
-    return _NUMBERS.sub(_without_phone, text)
+    return _CANDIDATES.sub(lambda run: _NUMBERS.sub(_without_phone, run.group()), text)
 
 
 def _without_phone(match: re.Match[str]) -> str:

@@ -41,8 +41,13 @@ def describe_media(value: object, *, depth: int = 0) -> Any:
             for name, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [describe_media(item, depth=depth + 1) for item in value]
+        return [item if _is_plain_text(item) else describe_media(item, depth=depth + 1) for item in value]
     return value
+
+
+def _is_plain_text(message: object) -> bool:
+    """Whether *message* is of the most common form, in which there is nothing to look for."""
+    return isinstance(message, dict) and len(message) == 2 and "role" in message and type(message.get("content")) is str
 
 
 def _describe_item(name: object, item: object, media_type: str | None, depth: int) -> object:
