@@ -120,7 +120,9 @@ class OperationScope:
         self._given: list[Frozen] = [freeze((dict(fields),))[0]]
         self._heard: list[Frozen] = []
         self._streams: list[Stream[Any] | AsyncStream[Any]] = []
-        self._changes = {name: as_text(fields[name]) for name in _SURROUNDING if name in fields}
+        self._changes: dict[str, Any] = {name: as_text(fields[name]) for name in _SURROUNDING if name in fields}
+        if not to_consent(fields.get("capture_content")):
+            self._changes["captures_content"] = False
         self._first_token_at: float | None = None
         self._is_logged = False
 

@@ -366,6 +366,26 @@ def test_a_stream_that_is_returned_unread_keeps_its_operation_open(rows: Rows, l
     assert rows()[1]["finish_reason"] == "abandoned"
 
 
+def test_a_source_that_can_be_read_either_way_is(rows: Rows, log: logging.Logger) -> None:
+    class Either:
+        def __iter__(self) -> Iterator[str]:
+            yield from "ab"
+
+        async def __aiter__(self) -> AsyncIterator[str]:
+            for chunk in "cd":
+                yield chunk
+
+    async def main() -> None:
+        async with llm_operation(log) as op:
+            assert [chunk async for chunk in op.stream(Either())] == ["c", "d"]
+
+    with llm_operation(log) as op:
+        stream: Any = op.stream(Either())
+        assert list(stream) == ["a", "b"]
+    asyncio.run(main())
+    assert [row["messages"][0]["content"] for row in rows()] == ["ab", "cd"]
+
+
 def test_an_sdk_s_stream_keeps_its_other_attributes(log: logging.Logger) -> None:
     class SdkStream:
         response = "raw"

@@ -2,13 +2,13 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aicore_sqllog import ConfigurationError, LlmOperationCollector, SQLLogHandler, llm_session
+from aicore_sqllog import ConfigurationError, LlmOperationCollector, SQLLogHandler, llm_operation, llm_session
 from aicore_sqllog.capture.privacy import OTEL_VARIABLE, OWN_VARIABLE
 from aicore_sqllog.redactors import card_numbers, email_addresses, keys_and_tokens, phone_numbers, truncate
 from tests.conftest import MakeHandler
@@ -200,6 +200,30 @@ def test_without_content_names_numbers_roles_counts_and_lengths_stay(
         "lengths": {"message": 4, "error_message": 3},
         "extras": 1,
     }
+
+
+def test_without_content_an_operation_stores_no_text(
+    make_handler: MakeHandler, log: logging.Logger, path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    handler = make_handler()
+
+    def chunks() -> Iterator[str]:
+        yield CANARY
+        raise ConnectionError(CANARY)
+
+    fields: dict[str, Any] = {"messages": CANARY, "extras": {CANARY: CANARY}, "completion_args": {"prompt": CANARY}}
+    with llm_session("s", capture_content=False, metadata=CANARY):
+        with pytest.raises(ConnectionError), llm_operation(log, model="m", **fields) as op:
+            list(op.stream(chunks()))
+        with llm_operation(log, model="m", **fields) as op:
+            op.record(CANARY)
+            op.set(response=CANARY, error_message=CANARY, session_metadata=CANARY)
+    with llm_operation(log, model="m", capture_content=False, **fields):
+        log_everywhere(log, CANARY)
+    assert handler.flush()
+    assert handler.stats().committed == 8
+    check_absent(CANARY, path, capfd)
+    assert query(path, "select count(*) from llm_operations where latency_ms is not null") == [(3,)]
 
 
 SECRETS = [

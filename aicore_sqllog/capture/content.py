@@ -118,9 +118,10 @@ def sort_content(snapshot: Snapshot) -> Content:
     content.add(loose)
     content.resolve_aliases()
     fields = content.fields
-    request = lift_request(fields) if "completion_args" in fields else None
-    if request is not None:
-        content.own["request"] = describe_media(request)
+    if "completion_args" in fields:
+        fields["completion_args"] = describe_media(fields["completion_args"])
+        request = lift_request(fields)
+        content.own.update({} if request is None else {"request": request})
     spread_outputs(fields)
     for name in ("messages", "response"):
         if isinstance(fields.get(name), dict | list | tuple):

@@ -165,8 +165,14 @@ class AsyncStream(_Watched, Generic[C]):
     close = aclose
 
 
+class DualStream(Stream[C], AsyncStream[C]):  # type: ignore[misc]  # its close() is the synchronous one
+    """For a source that can be read either way, as its reader chooses."""
+
+
 def watch_stream(source: Any, on_content: Callable[[], None]) -> Any:
     """Return the iterator *source*, or the asynchronous one, with its chunks watched."""
     kind = type(source)
-    is_async = hasattr(kind, "__aiter__") or (hasattr(kind, "__aenter__") and not hasattr(kind, "__iter__"))
-    return (AsyncStream if is_async else Stream)(source, on_content)
+    is_async = hasattr(kind, "__aiter__") or hasattr(kind, "__aenter__")
+    is_sync = hasattr(kind, "__iter__") or hasattr(kind, "__enter__") or not is_async
+    watched = DualStream if is_async and is_sync else AsyncStream if is_async else Stream
+    return watched(source, on_content)
