@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
 
 from aicore_sqllog.capture.context import Frame, as_text, current_owner, enter, leave, surrounded_by, wrap
+from aicore_sqllog.capture.convert import to_consent
 from aicore_sqllog.capture.fields import require_fields
 from aicore_sqllog.capture.freeze import Frozen, freeze, thaw
 from aicore_sqllog.capture.responses import read_response
