@@ -206,15 +206,16 @@ class OperationScope:
 
     def _fields(self, ended_at: float, error: BaseException | None) -> dict[str, Any]:
         heard = _merge([*(stream.result() for stream in self._streams), *(thaw(each)[0] for each in self._heard)])
-        fields = _merge([heard, *(thaw(each)[0] for each in self._given)])
+        given = _merge(thaw(each)[0] for each in self._given)
+        fields = _merge([heard, given])
         if fields.get("operation_type") == _DEFAULT_TYPE:  # what nobody chose
             fields["operation_type"] = heard.get("operation_type", _DEFAULT_TYPE)
         fields["operation_id"] = self.operation_id
         fields.setdefault("latency_ms", (ended_at - self._started_at) * 1000)
         if self._first_token_at is not None:
             fields.setdefault("time_to_first_token_ms", (self._first_token_at - self._started_at) * 1000)
-        if error is not None:
-            fields.setdefault("status", "cancelled" if _is_cancellation(error) else "error")
+        if error is not None and "status" not in given:  # a response that came before it may have been a success
+            fields["status"] = "cancelled" if _is_cancellation(error) else "error"
         _add_surroundings(fields, self._frame)
         return fields
 

@@ -157,6 +157,16 @@ def test_an_exception_is_logged_and_goes_on_untouched(
     assert row["latency_ms"] is not None
 
 
+def test_an_exception_after_a_good_response_is_an_error_unless_the_caller_says_otherwise(
+    rows: Rows, log: logging.Logger
+) -> None:
+    answer = {"object": "chat.completion", "choices": [{"message": {"role": "assistant", "content": "hi"}}]}
+    for status in (None, "refused"):
+        with pytest.raises(ValueError, match="Expecting"), llm_operation(log, model="m", status=status) as op:
+            json.loads(op.record(answer)["object"])
+    assert [row["status"] for row in rows()] == ["error", "refused"]
+
+
 def test_a_task_s_cancellation_is_logged_and_reaches_the_task(rows: Rows, log: logging.Logger) -> None:
     async def main() -> bool:
         entered = asyncio.Event()

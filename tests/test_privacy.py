@@ -270,6 +270,19 @@ def test_redactors_compose_in_order_and_see_keys_and_names(
     assert found == {"<e>": 1, "<e> (2)": 2, "n": "é" * 10 + "…[10 characters cut]…" + "é" * 10}
 
 
+def test_a_card_number_that_is_a_number_is_redacted_too(
+    make_handler: MakeHandler, log: logging.Logger, path: Path
+) -> None:
+    handler = make_handler(redact=card_numbers)
+    numbers = {"card": 4111111111111111, "other": 4111111111111112, "small": 411111111111, "yes": True}
+    log.info("m", extra={"llm": {"extras": numbers}})
+    assert handler.flush()
+    ((extras,),) = query(path, "select extras from llm_operations")
+    found = json.loads(extras)
+    found.pop("sqllog")
+    assert found == numbers | {"card": "[card]"}
+
+
 def test_two_sessions_stay_two_when_their_names_are_redacted(
     make_handler: MakeHandler, log: logging.Logger, path: Path
 ) -> None:
@@ -292,6 +305,10 @@ def leave(text: str) -> str:
     raise SystemExit(text)
 
 
+def interrupt(text: str) -> str:
+    raise KeyboardInterrupt(text)
+
+
 async def later(text: str) -> str:
     return text
 
@@ -302,6 +319,7 @@ async def later(text: str) -> str:
         (drop, None, None),
         (fail, "[withheld: the redactor raised ValueError]", "raised ValueError"),
         (leave, "[withheld: the redactor raised SystemExit]", "raised SystemExit"),
+        (interrupt, "[withheld: the redactor raised KeyboardInterrupt]", "raised KeyboardInterrupt"),
         (lambda text: text.encode(), "[withheld: the redactor returned bytes]", "returned bytes"),
         (lambda text: [text], "[withheld: the redactor returned list]", "returned list"),
         (lambda a, b: a, "[withheld: the redactor raised TypeError]", "raised TypeError"),

@@ -4,6 +4,7 @@ Redaction: every text of a record passes through the application's functions bef
 What such a function lets through is stored; where it fails, the text is not.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 
 from aicore_sqllog.capture.encode import number_key, to_plain
@@ -19,6 +20,10 @@ _STRUCTURE = frozenset(
     }
 )
 """Keys of messages that are words of the providers' APIs: no secret, and needed to read the message."""
+
+
+_LONG_NUMBER = 10**12
+"""From 13 digits on a whole number may be that of a payment card, and is shown to the redactors as text."""
 
 
 class Redaction:
@@ -43,9 +48,9 @@ class Redaction:
         for function in self._functions:
             try:
                 kept = function(text)
-            except KeyboardInterrupt:
-                raise
             except BaseException as exc:  # also SystemExit, which must not end the thread
+                if isinstance(exc, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                    raise  # a person's, at the end of the process
                 return self._withhold(f"the redactor raised {type(exc).__name__}")
             if kept is None:
                 return None
@@ -61,6 +66,9 @@ class Redaction:
     def _redact(self, value: object) -> object:
         if isinstance(value, str):
             return self.text(value)
+        if type(value) is int and abs(value) >= _LONG_NUMBER:
+            kept = self.text(str(value))
+            return value if kept == str(value) else kept
         if isinstance(value, list):
             return [self._redact(item) for item in value]
         return self._redact_mapping(value) if isinstance(value, dict) else value
