@@ -160,7 +160,10 @@ def test_an_exception_is_logged_and_goes_on_untouched(
 def test_an_exception_after_a_good_response_is_an_error_unless_the_caller_says_otherwise(
     rows: Rows, log: logging.Logger
 ) -> None:
-    answer = {"object": "chat.completion", "choices": [{"message": {"role": "assistant", "content": "hi"}}]}
+    answer: dict[str, Any] = {
+        "object": "chat.completion",
+        "choices": [{"message": {"role": "assistant", "content": "hi"}}],
+    }
     for status in (None, "refused"):
         with pytest.raises(ValueError, match="Expecting"), llm_operation(log, model="m", status=status) as op:
             json.loads(op.record(answer)["object"])
