@@ -84,7 +84,7 @@ def take_snapshot(record: logging.LogRecord) -> Snapshot | None:
         failure,
         record.stack_info,
         size,
-        current_surroundings(),
+        surroundings=current_surroundings(),
     )
 
 
@@ -94,7 +94,7 @@ def take_bare_snapshot(record: logging.LogRecord, fault: Exception) -> Snapshot:
     message = _format_message(record)
     return Snapshot(
         mint(), record.created, describe(record.name), describe(record.levelname), record.levelno, message,
-        (GROUP_KEY,), values, None, None, size + len(message) + _OVERHEAD_BYTES, current_surroundings(),
+        (GROUP_KEY,), values, None, None, size + len(message) + _OVERHEAD_BYTES, surroundings=current_surroundings(),
     )  # fmt: skip
 
 
