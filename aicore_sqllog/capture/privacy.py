@@ -31,7 +31,7 @@ class Privacy:
 
     captures_content: bool = True
     redactors: Sequence[Callable[[str], object]] = ()
-    on_failure: Callable[[str], None] = lambda what: None
+    on_failure: Callable[[str], object] = lambda what: None
 
     def protect(self, content: Content) -> None:
         """

@@ -38,7 +38,7 @@ class Redaction:
     """
 
     def __init__(
-        self, functions: Sequence[Callable[[str], object]], on_failure: Callable[[str], None] = lambda what: None
+        self, functions: Sequence[Callable[[str], object]], on_failure: Callable[[str], object] = lambda what: None
     ) -> None:
         self._functions = tuple(functions)
         self._on_failure = on_failure
