@@ -87,6 +87,24 @@ def email_addresses(text: str) -> str:
     return _ADDRESS.sub(_EMAIL, text)
 
 
+_ID_CHARACTERS = frozenset("0123456789abcdefABCDEF-")
+_ID_REACH = 40
+
+
+def _is_in_an_id(text: str, start: int, end: int) -> bool:
+    """Whether the digits from *start* to *end* are part of a hexadecimal id or of a decimal fraction."""
+    if text[start - 1 : start] == "." and text[max(0, start - 2) : start - 1].isdigit():
+        return True
+    left, right = start, end
+    while left > 0 and start - left < _ID_REACH and text[left - 1] in _ID_CHARACTERS:
+        left -= 1
+    while right < len(text) and right - end < _ID_REACH and text[right] in _ID_CHARACTERS:
+        right += 1
+    letters = sum(map(str.isalpha, text[left:start] + text[end:right]))
+    is_whole_word = not text[max(0, left - 1) : left].isalnum() and not text[right : right + 1].isalnum()
+    return letters >= 2 and (is_whole_word or max(start - left, right - end) == _ID_REACH)
+
+
 _SEPARATORS = " -\u00a0\u2011\u2013"
 _DIGIT_GROUPS = re.compile(rf"[0-9]{{3,}}(?:[{_SEPARATORS}][0-9]{{3,}})*")
 _GROUP = re.compile(r"[0-9]+")
@@ -99,7 +117,8 @@ def card_numbers(text: str) -> str:
     Return *text* with each payment card number as ``[card]``.
 
     That is 13 to 19 digits, in one piece or in groups of three or more with a space or a dash
-    between them, that begin with 2 to 6 and pass the Luhn check.
+    between them, that begin with 2 to 6 and pass the Luhn check. Digits inside a hexadecimal id or
+    after a decimal point are left, so that a tool's result still finds its call.
     """
     return _DIGIT_GROUPS.sub(_without_cards, text)
 
@@ -110,6 +129,8 @@ def _without_cards(match: re.Match[str]) -> str:
         return run
     kept, position = [], 0
     for start, end in _card_spans(run):
+        if _is_in_an_id(match.string, match.start() + start, match.start() + end):
+            continue
         kept += [run[position:start], _CARD]
         position = end
     return "".join(kept) + run[position:]
@@ -164,13 +185,20 @@ def phone_numbers(text: str) -> str:
     With a leading ``+`` or ``00``, or with the separators that people write: ``(555) 123-4567``,
     ``030 1234567``. Ten digits in one piece are left: they are as often something else.
     """
-    return _CANDIDATES.sub(lambda run: _NUMBERS.sub(_without_phone, run.group()), text)
+    return _CANDIDATES.sub(_without_phones, text)
 
 
-def _without_phone(match: re.Match[str]) -> str:
-    number = match.group()
+def _without_phones(run: re.Match[str]) -> str:
+    return _NUMBERS.sub(lambda found: _without_phone(found, run), run.group())
+
+
+def _without_phone(found: re.Match[str], run: re.Match[str]) -> str:
+    number = found.group()
     fewest = 8 if number[0] == "+" else 9  # a date has eight
-    return _PHONE if fewest <= sum(map(str.isdigit, number)) <= _MOST_DIGITS else number
+    if not fewest <= sum(map(str.isdigit, number)) <= _MOST_DIGITS:
+        return number
+    is_id = _is_in_an_id(run.string, run.start() + found.start(), run.start() + found.end())
+    return number if is_id else _PHONE
 
 
 def truncate(length: int) -> Callable[[str], str]:
