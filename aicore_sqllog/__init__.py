@@ -9,10 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aicore_sqllog.capture.context import llm_session
     from aicore_sqllog.collector import LlmOperationCollector
     from aicore_sqllog.delivery.stats import HandlerStats
     from aicore_sqllog.errors import ConfigurationError, DatabaseError, LogNotFoundError, SchemaError, SQLLogError
     from aicore_sqllog.handler import SQLLogHandler
+    from aicore_sqllog.operation import OperationScope, llm_operation
     from aicore_sqllog.reader import AsyncLogReader, LogReader, apolars_from_db, polars_from_db
     from aicore_sqllog.storage.models import LlmMessage, LlmOperation, LlmSession, metadata
 
@@ -27,10 +29,13 @@ __all__ = [
     "LlmSession",
     "LogNotFoundError",
     "LogReader",
+    "OperationScope",
     "SQLLogError",
     "SQLLogHandler",
     "SchemaError",
     "apolars_from_db",
+    "llm_operation",
+    "llm_session",
     "metadata",
     "polars_from_db",
 ]
@@ -48,10 +53,13 @@ _HOMES = {
     "LlmSession": "storage.models",
     "LogNotFoundError": "errors",
     "LogReader": "reader",
+    "OperationScope": "operation",
     "SQLLogError": "errors",
     "SQLLogHandler": "handler",
     "SchemaError": "errors",
     "apolars_from_db": "reader",
+    "llm_operation": "operation",
+    "llm_session": "capture.context",
     "metadata": "storage.models",
     "polars_from_db": "reader",
 }

@@ -3,12 +3,11 @@ LlmOperationCollector: the documented names over the two doors.
 """
 
 import asyncio
-import difflib
 import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
-from aicore_sqllog.capture.fields import FIELDS
+from aicore_sqllog.capture.fields import require_fields
 from aicore_sqllog.handler import SQLLogHandler
 from aicore_sqllog.identity import mint
 from aicore_sqllog.reader import apolars_from_db, polars_from_db
@@ -81,11 +80,7 @@ def _handler_for(connection: "Connection | None") -> SQLLogHandler:
 
 
 def _record(handler: SQLLogHandler, fields: dict[str, Any]) -> str:
-    for name in fields:
-        if name not in FIELDS:
-            close = difflib.get_close_matches(name, FIELDS, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise TypeError(f"There is no field {name!r}.{hint} What is your own goes into extras={{...}}.")
+    require_fields(fields)
     operation_id = str(fields.get("operation_id") or mint())
     is_error = bool(fields.get("error_message") or fields.get("error_type"))
     record = logging.LogRecord(

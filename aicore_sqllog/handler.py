@@ -11,12 +11,13 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aicore_sqllog import options
 from aicore_sqllog.capture.build import Defaults, RecordBuilder
+from aicore_sqllog.capture.privacy import Privacy, environment_consents
 from aicore_sqllog.capture.snapshot import Snapshot, lighten, take_bare_snapshot, take_snapshot
 from aicore_sqllog.delivery.notices import Notices
 from aicore_sqllog.delivery.pipeline import Pipeline
@@ -33,6 +34,9 @@ __all__ = ["SQLLogHandler"]
 THREAD_NAME = "sqllog-writer"
 _CONTENTION_ATTEMPTS = 4
 """Writers that meet in one place make each other try again; only one that goes on is worth a word."""
+
+Redact = Callable[[str], str | None] | str
+"""A redactor, or its ``"package.module:name"``."""
 
 
 class SQLLogHandler(logging.Handler):
@@ -74,6 +78,12 @@ class SQLLogHandler(logging.Handler):
 
         migrate: ``"auto"`` creates what is missing, the database too, and brings older tables up
             to date; ``"check"`` refuses older ones; ``"off"`` does not look.
+        capture_content: ``False`` keeps names, numbers, roles, counts and lengths of every record
+            and none of its texts. A record, an ``llm_session`` and the environment can ask for it too.
+
+        redact: Sees every text before it is stored and returns what to store, or None: a function, its
+            ``"package.module:name"``, or a list of them. Runs on the handler's thread. In place of a text
+            for which it fails, a marker is stored. See :mod:`aicore_sqllog.redactors`.
 
         session_id, workspace, agent_id, user_id: For records that carry none.
 
@@ -99,6 +109,8 @@ class SQLLogHandler(logging.Handler):
         overflow: str = "block",
         shutdown_timeout: float = 5.0,
         migrate: str = "auto",
+        capture_content: bool = True,
+        redact: Redact | Sequence[Redact] | None = None,
         session_id: str | None = None,
         workspace: str | None = None,
         agent_id: str | None = None,
@@ -121,12 +133,18 @@ class SQLLogHandler(logging.Handler):
             agent_id=options.read_name("agent_id", agent_id),
             user_id=options.read_name("user_id", user_id),
         )
+        self._notices = Notices()
+        privacy = Privacy(
+            captures_content=options.read_flag("capture_content", capture_content) and environment_consents(),
+            redactors=options.read_redactors("redact", redact),
+            on_failure=lambda what: self._notices.say("redact", f"{what}; the text was not stored"),
+        )
         from aicore_sqllog.storage.connection import resolve
 
         self._place = resolve(connection, schema=options.read_name("schema", schema))
         self._migrate = options.read_choice("migrate", migrate, ("auto", "check", "off"))
         self._engine_options = options.read_mapping("engine_options", engine_options)
-        self._pipeline = Pipeline(RecordBuilder(defaults), self._make_writer, self._take_losses)
+        self._pipeline = Pipeline(RecordBuilder(defaults, privacy), self._make_writer, self._take_losses)
         self._worker: BatchWorker[Snapshot] = BatchWorker(
             self._pipeline,
             name=THREAD_NAME,
@@ -135,7 +153,6 @@ class SQLLogHandler(logging.Handler):
             on_failure=self._note_failure,
             on_idle_end=self._pipeline.close,
         )
-        self._notices = Notices()
         self._told_losses: Counter[str] = Counter()
         self._ignored = 0
         self._last_error: str | None = None

@@ -5,14 +5,25 @@ Values may come from JSON, YAML or INI files, so a number may be given as text.
 """
 
 import importlib
+import inspect
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast, get_args
 
 from aicore_sqllog.delivery.worker import Limits, Overflow
 from aicore_sqllog.errors import ConfigurationError
 
-__all__ = ["read_callable", "read_choice", "read_limits", "read_mapping", "read_name", "read_seconds"]
+__all__ = [
+    "read_callable",
+    "read_choice",
+    "read_flag",
+    "read_limits",
+    "read_mapping",
+    "read_name",
+    "read_redactors",
+    "read_seconds",
+]
 
 
 def read_limits(
@@ -74,6 +85,33 @@ def read_callable(option: str, value: object) -> Callable[..., Any] | None:
     if not callable(value):
         raise _refusal(option, value, "a callable or its 'package.module:name'")
     return cast("Callable[..., Any]", value)
+
+
+def read_flag(option: str, value: object) -> bool:
+    """Return a truth value; a file may hold its word."""
+    found = _FLAGS.get(value.strip().lower()) if isinstance(value, str) else value
+    if isinstance(found, bool):
+        return found
+    raise _refusal(option, value, "True or False")
+
+
+def read_redactors(option: str, value: object) -> tuple[Callable[[str], object], ...]:
+    """Return the functions that *value* names: none for None, one, or those of a list in its order."""
+    items = value if isinstance(value, list | tuple) else [] if value is None else [value]
+    return tuple(_read_redactor(option, item) for item in items)
+
+
+def _read_redactor(option: str, value: object) -> Callable[[str], object]:
+    made = _CALL.fullmatch(value) if isinstance(value, str) else None
+    found = read_callable(option, made.group(1) if made else value)
+    if found is None or inspect.iscoroutinefunction(found):
+        raise _refusal(option, value, "a function of a text, its 'package.module:name', or a list of them")
+    return cast("Callable[[str], object]", found(int(made.group(2)))) if made else found
+
+
+_FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_CALL = re.compile(r"([\w.]+:\w+)\((\d{1,9})\)")
+"""A function that makes the redactor: ``aicore_sqllog.redactors:truncate(2000)``."""
 
 
 def _read_count(option: str, value: object) -> int:

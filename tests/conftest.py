@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from aicore_sqllog import SQLLogHandler, reader
+from aicore_sqllog.capture.privacy import OTEL_VARIABLE, OWN_VARIABLE
 from tests.servers import ASYNCHRONOUS_ALONE, BACKENDS, drop_database, new_database
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,7 +21,7 @@ MakeHandler = Callable[..., SQLLogHandler]
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for variable in ("CONNECTION_STRING", "ASYNC_CONNECTION_STRING"):
+    for variable in ("CONNECTION_STRING", "ASYNC_CONNECTION_STRING", OWN_VARIABLE, OTEL_VARIABLE):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)

@@ -73,6 +73,11 @@ def execute(url: URL | str, sql: str) -> list[Any]:
         return [tuple(row) for row in result] if result.returns_rows else []
 
 
+def query(path: Path, sql: str) -> list[Any]:
+    """Run *sql* on a SQLite file through a connection that is not ours; return its rows."""
+    return execute(f"sqlite:///{path}", sql)
+
+
 @cache
 def server_url(kind: str) -> URL | None:
     """Return the URL of the server of *kind*; None where there is none."""

@@ -40,6 +40,32 @@ def test_async_app(tmp_path: Path) -> None:
     assert LogReader(f"sqlite:///{tmp_path / 'async_app.db'}").count(workspace="async-app") == 30
 
 
+def test_contexts(tmp_path: Path) -> None:
+    done = run_python(EXAMPLES / "contexts.py", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "chat-ann  completion in agent  success  ann" in done.stdout
+    with LogReader(f"sqlite:///{tmp_path / 'contexts.db'}") as reader:
+        failed = reader.operations(status="error")
+        assert failed["error_type"].to_list() == ["LookupError", "LookupError"]
+        assert failed["session_key"].unique().to_list() == ["chat-cid"]
+        assert reader.count(status="success", workspace="contexts") == 6
+
+
+def test_privacy(tmp_path: Path) -> None:
+    done = run_python(EXAMPLES / "privacy.py", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "user: I am [email], [phone]; [ticket]: my card [card] was refused." in done.stdout
+    raw = b"".join(file.read_bytes() for file in tmp_path.glob("privacy.db*"))
+    for secret in (b"jane@", b"1234567", b"TICKET-", b"4111", b"sk-test", b"hurt", b"rather not"):
+        assert secret not in raw
+
+
+def test_the_benchmark_of_capture_runs(tmp_path: Path) -> None:
+    done = run_python(EXAMPLES.parent / "benchmarks" / "capture.py", "1", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count(" us") > 20
+
+
 def test_replay_of_our_own_samples(path: Path) -> None:
     totals = replay(EXAMPLES / "sample_aider.jsonl", path)
     lines = list(documents(EXAMPLES / "sample_aider.jsonl"))

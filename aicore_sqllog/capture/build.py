@@ -12,11 +12,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aicore_sqllog import identity
-from aicore_sqllog.capture.content import Content, sort_content
+from aicore_sqllog.capture.content import Content, bare_content, sort_content
+from aicore_sqllog.capture.context import Surroundings
 from aicore_sqllog.capture.convert import to_cost, to_count, to_instant, to_name, to_text
 from aicore_sqllog.capture.encode import to_json
 from aicore_sqllog.capture.fields import COLUMN_COUNTS, COLUMN_NAMES
+from aicore_sqllog.capture.freeze import thaw
 from aicore_sqllog.capture.messages import read_messages
+from aicore_sqllog.capture.privacy import Privacy
 from aicore_sqllog.capture.record import CallRecord, Session
 from aicore_sqllog.capture.snapshot import Snapshot
 
@@ -34,10 +37,15 @@ class Defaults:
 
 
 class RecordBuilder:
-    """Builds call records with the defaults of one handler; gives those without a session one for the process."""
+    """
+    Builds call records with the defaults and the privacy rules of one handler.
 
-    def __init__(self, defaults: Defaults) -> None:
+    Those without a session get one for the process.
+    """
+
+    def __init__(self, defaults: Defaults, privacy: Privacy | None = None) -> None:
         self._defaults = defaults
+        self._privacy = privacy or Privacy()
         self._process_session = (os.getpid(), identity.mint())
 
     def build(self, snapshot: Snapshot) -> CallRecord:
@@ -45,52 +53,62 @@ class RecordBuilder:
         try:
             return self._build(sort_content(snapshot), snapshot)
         except Exception as exc:
-            kept = Content(own={"fault": f"{type(exc).__qualname__} while reading the record"})
-            return self._build(kept, snapshot)
+            fault = f"{type(exc).__qualname__} while reading the record"
+        kept = bare_content(snapshot)
+        kept.own["fault"] = fault
+        kept.fields["capture_content"] = False  # what failed may have been the reading of just this wish
+        return self._build(kept, snapshot)
 
     def _build(self, content: Content, snapshot: Snapshot) -> CallRecord:
-        fields = content.fields
-        names: dict[str, str | None] = {name: content.take(name, to_name) for name in COLUMN_NAMES}
+        _fill(content, content.surroundings or Surroundings())
+        _fill(content, self._defaults)
+        _settle_outcome(content, snapshot.level_number)
+        # Before the redactors see the rest: a date or an id is no text, and must not look like a telephone number.
         counts: dict[str, Any] = {name: content.take(name, to_count) for name in COLUMN_COUNTS}
-        names["workspace"] = names["workspace"] or self._defaults.workspace
-        names["agent_id"] = names["agent_id"] or self._defaults.agent_id
-        names["user_id"] = names["user_id"] or self._defaults.user_id
-        names["operation_type"] = names["operation_type"] or "completion"
+        cost = content.take("cost", to_cost)
         timestamp = content.take("timestamp", to_instant) or _created(snapshot)
-        error_message = self._settle_outcome(names, content, snapshot)
+        caller_id = content.take_id("operation_id")
+        parent_id = content.take_id("parent_operation_id")
+        raw_session, raw_workspace = content.fields.get("session_id"), content.fields.get("workspace")
+        self._privacy.protect(content)
+
+        names: dict[str, str | None] = {name: content.take(name, to_name) for name in COLUMN_NAMES}
+        names["operation_type"] = names["operation_type"] or "completion"
+        session_id, session_key = self._session_ids(content, raw_session, to_name(raw_workspace)[0])
+        metadata = content.fields.get("session_metadata")
         return CallRecord(
             minted_id=snapshot.minted_id,
-            caller_id=content.take_id("operation_id"),
-            parent_operation_id=content.take_id("parent_operation_id"),
-            session=self._session(content, names["workspace"], names["agent_id"], timestamp),
+            caller_id=caller_id,
+            parent_operation_id=parent_id,
+            session=Session(
+                session_id=session_id,
+                session_key=session_key,
+                workspace=names["workspace"],
+                agent_id=names["agent_id"],
+                created_at=timestamp,
+                metadata=None if metadata is None else to_json(metadata),
+            ),
             timestamp=timestamp,
-            cost=content.take("cost", to_cost),
-            error_message=error_message,
-            messages=read_messages(fields.get("messages"), fields.get("response")),
-            extras=content.extras_json(snapshot),
+            cost=cost,
+            error_message=content.take("error_message", to_text),
+            messages=read_messages(content.fields.get("messages"), content.fields.get("response")),
+            extras=content.extras_json(),
             **counts,
             **names,  # type: ignore[arg-type]  # the keys are the names of str fields
         )
 
-    def _session(self, content: Content, workspace: str | None, agent_id: str | None, created_at: datetime) -> Session:
-        raw = content.fields.get("session_id")
+    def _session_ids(self, content: Content, raw: object, workspace: str | None) -> tuple[str, str | None]:
+        """
+        Return the session's id, and its key where the caller's id is no UUID.
+
+        The id is of the text as it was given, so that two sessions stay two; the key is what may be stored of it.
+        """
         if raw is None:
-            raw = self._defaults.session_id
-        session_id, key = identity.parse_uuid(raw), None
-        if raw is None:
-            session_id = self._own_session()
-        elif session_id is None:
-            key = content.take("session_id", to_name) or to_name(raw)[0]
-            session_id = identity.session_id(workspace, to_text(raw)[0] or "")
-        metadata = content.fields.get("session_metadata")
-        return Session(
-            session_id=session_id,
-            session_key=key,
-            workspace=workspace,
-            agent_id=agent_id,
-            created_at=created_at,
-            metadata=None if metadata is None else to_json(metadata),
-        )
+            return self._own_session(), None
+        found = identity.parse_uuid(raw)
+        if found is not None:
+            return found, None
+        return identity.session_id(workspace, to_text(raw)[0] or ""), content.take("session_id", to_name)
 
     def _own_session(self) -> str:
         process, session_id = self._process_session
@@ -99,21 +117,37 @@ class RecordBuilder:
             self._process_session = (os.getpid(), session_id)
         return session_id
 
-    @staticmethod
-    def _settle_outcome(names: dict[str, str | None], content: Content, snapshot: Snapshot) -> str | None:
-        """Fill ``status`` and ``error_type``; return the error's text. An error with no text takes the log message."""
-        message = content.take("error_message", to_text)
-        failure = snapshot.failure
-        if failure is not None:
-            names["error_type"] = names["error_type"] or to_name(failure.error_type)[0]
-            message = message if message is not None else to_text(failure.error_message or None)[0]
-            content.own["traceback"] = failure.traceback
-        is_error = message is not None or names["error_type"] is not None or failure is not None
-        if names["status"] is None:
-            names["status"] = "error" if is_error or _is_severe(snapshot.level_number) else "success"
-        if names["status"] == "error" and message is None:
-            message = to_text(snapshot.message)[0]
-        return message
+
+def _fill(content: Content, outer: Surroundings | Defaults) -> None:
+    """Fill the fields that the record leaves open from what holds around it."""
+    fields = content.fields
+    if fields.get("session_id") is None:
+        fields["session_id"] = outer.session_id
+    for name, value in (("workspace", outer.workspace), ("agent_id", outer.agent_id), ("user_id", outer.user_id)):
+        fields[name] = value if fields.get(name) in (None, "") else fields[name]
+    if not isinstance(outer, Surroundings):
+        return
+    if fields.get("parent_operation_id") is None:
+        fields["parent_operation_id"] = outer.operation_id
+    is_its_session = fields["session_id"] == outer.session_id  # of another, which the record names, it says nothing
+    if outer.metadata is not None and is_its_session and fields.get("session_metadata") is None:
+        fields["session_metadata"] = thaw(outer.metadata)[0]
+
+
+def _settle_outcome(content: Content, level_number: object) -> None:
+    """Fill ``status``, ``error_type`` and ``error_message``. An error with no text takes the log message."""
+    fields, failure = content.fields, content.failure
+    if failure is not None:
+        if fields.get("error_type") is None:
+            fields["error_type"] = failure.error_type
+        if fields.get("error_message") is None:
+            fields["error_message"] = failure.error_message or None
+        content.own["traceback"] = failure.traceback
+    is_error = failure is not None or any(fields.get(name) is not None for name in ("error_message", "error_type"))
+    if fields.get("status") is None:
+        fields["status"] = "error" if is_error or _is_severe(level_number) else "success"
+    if fields["status"] == "error" and fields.get("error_message") is None:
+        fields["error_message"] = content.own.get("message")
 
 
 def _created(snapshot: Snapshot) -> datetime:

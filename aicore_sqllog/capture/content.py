@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from aicore_sqllog import identity
+from aicore_sqllog.capture.context import Surroundings
 from aicore_sqllog.capture.convert import to_text
 from aicore_sqllog.capture.encode import to_json
 from aicore_sqllog.capture.fields import FIELDS, GROUP_KEY
 from aicore_sqllog.capture.freeze import thaw
-from aicore_sqllog.capture.snapshot import Snapshot
+from aicore_sqllog.capture.media import describe_media
+from aicore_sqllog.capture.names import ALIASES, spread_outputs
+from aicore_sqllog.capture.request import lift_request
+from aicore_sqllog.capture.snapshot import Failure, Snapshot
 
-__all__ = ["Content", "sort_content"]
+__all__ = ["Content", "bare_content", "sort_content"]
 
 _OWN_KEY = "sqllog"
 """The one key of ``extras`` that is ours."""
@@ -25,11 +29,14 @@ T = TypeVar("T")
 class Content:
     """A record's values, sorted: fields of the contract, the caller's extras, and what we note beside them."""
 
-    fields: dict[object, object] = field(default_factory=dict)
+    fields: dict[str, object] = field(default_factory=dict)
     extras: dict[object, object] = field(default_factory=dict)
     own: dict[str, object] = field(default_factory=dict)
     invalid: dict[str, object] = field(default_factory=dict)
     shadowed: dict[object, object] = field(default_factory=dict)
+    aliased: dict[str, object] = field(default_factory=dict)
+    failure: Failure | None = None
+    surroundings: Surroundings | None = None
 
     def add(self, values: Mapping[Any, object]) -> None:
         """Sort *values* in; a name that is there already keeps the value that it has."""
@@ -40,18 +47,28 @@ class Content:
         elif extras is not None:
             self.invalid["extras"] = extras
         for name, value in rest.items():
-            self._add_to(self.fields if name in FIELDS else self.extras, {name: value})
+            target = self.fields if name in FIELDS else self.aliased if name in ALIASES else self.extras
+            self._add_to(target, {name: value})
 
-    def _add_to(self, target: dict[object, object], values: Mapping[Any, object]) -> None:
+    def _add_to(self, target: dict[Any, object], values: Mapping[Any, object]) -> None:
         for name, value in values.items():
             if name in target:
                 self.shadowed[name] = value
             else:
                 target[name] = value
 
+    def resolve_aliases(self) -> None:
+        """Let the names that others use fill the fields that have no value; the losers are kept as shadowed."""
+        for name in [name for name in ALIASES if name in self.aliased] if self.aliased else ():
+            alias, value = ALIASES[name], self.aliased[name]
+            if self.fields.get(alias.field) is None:
+                self.fields[alias.field] = alias.read(value)
+            elif value is not None:
+                self.shadowed[name] = value
+
     def take(self, name: str, convert: Callable[[object], tuple[T | None, bool]]) -> T | None:
-        """Return the field as its column takes it; a raw value that was not right is kept."""
-        raw = self.fields.get(name)
+        """Take the field out, as its column takes it; a raw value that was not right is kept."""
+        raw = self.fields.pop(name, None)
         if raw is None:
             return None
         value, is_right = convert(raw)
@@ -60,25 +77,21 @@ class Content:
         return value
 
     def take_id(self, name: str) -> str | None:
-        """Return the operation id that the caller gave: a UUID as it is, of any other text a UUIDv5."""
+        """Take the operation id out that the caller gave: a UUID as it is, of any other text a UUIDv5."""
+        found = identity.parse_uuid(self.fields.get(name))
+        if found is not None:
+            del self.fields[name]
+            return found
         raw = self.fields.get(name)
-        if raw is None:
+        text = self.take(name, to_text)
+        if text is None:
             return None
-        found = identity.parse_uuid(raw)
-        if found is None:
-            text = self.take(name, to_text) or ""
-            self.own[name] = raw
-            found = identity.operation_id(text)
-        return found
+        self.own[name] = raw
+        return identity.operation_id(text)
 
-    def extras_json(self, snapshot: Snapshot) -> str:
+    def extras_json(self) -> str:
         """Return the extras with ours under the key ``sqllog``, as JSON text."""
-        own: dict[str, object] = {"message": snapshot.message, "logger": snapshot.logger, "level": snapshot.level}
-        own.update(self.own)
-        if snapshot.note:
-            own["note"] = snapshot.note
-        if snapshot.stack:
-            own["stack"] = snapshot.stack
+        own = dict(self.own)
         if _OWN_KEY in self.extras:
             own["user"] = self.extras.pop(_OWN_KEY)
         if self.invalid:
@@ -95,7 +108,7 @@ def sort_content(snapshot: Snapshot) -> Content:
     What stands under ``llm`` wins over a loose attribute of the same name, and a key of ``extras``
     over a loose attribute that has its name; the losers are kept as shadowed.
     """
-    content = Content()
+    content = Content(own=_notes(snapshot), failure=snapshot.failure, surroundings=snapshot.surroundings)
     loose = dict(zip(snapshot.names, thaw(snapshot.values), strict=True))
     grouped = loose.pop(GROUP_KEY, None)
     if isinstance(grouped, dict):
@@ -103,4 +116,28 @@ def sort_content(snapshot: Snapshot) -> Content:
     elif grouped is not None:
         content.invalid[GROUP_KEY] = grouped
     content.add(loose)
+    content.resolve_aliases()
+    fields = content.fields
+    if "completion_args" in fields:
+        fields["completion_args"] = describe_media(fields["completion_args"])
+        request = lift_request(fields)
+        content.own.update({} if request is None else {"request": request})
+    spread_outputs(fields)
+    for name in ("messages", "response"):
+        if isinstance(fields.get(name), dict | list | tuple):
+            fields[name] = describe_media(fields[name])
     return content
+
+
+def bare_content(snapshot: Snapshot) -> Content:
+    """Return what can be kept of a record whose values cannot be read."""
+    return Content(own=_notes(snapshot), failure=snapshot.failure, surroundings=snapshot.surroundings)
+
+
+def _notes(snapshot: Snapshot) -> dict[str, object]:
+    notes: dict[str, object] = {"message": snapshot.message, "logger": snapshot.logger, "level": snapshot.level}
+    if snapshot.note:
+        notes["note"] = snapshot.note
+    if snapshot.stack:
+        notes["stack"] = snapshot.stack
+    return notes

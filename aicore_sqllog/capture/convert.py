@@ -14,12 +14,20 @@ from typing import Any
 from aicore_sqllog.capture.freeze import describe
 from aicore_sqllog.text import NAME_LENGTH, clean_text, fit_name
 
-__all__ = ["to_cost", "to_count", "to_instant", "to_name", "to_text"]
+__all__ = ["to_consent", "to_cost", "to_count", "to_instant", "to_name", "to_text"]
 
 MAX_COUNT = 2**31 - 1
 """The largest number that an ``Integer`` column takes on every database."""
 
 _DIGITS = re.compile(r"\d{1,10}", re.ASCII)
+
+
+_YES = frozenset({"true", "1", "yes", "on"})
+
+
+def to_consent(raw: object) -> bool:
+    """Whether *raw* lets texts be stored: True, and None, which has no opinion. What is not understood does not."""
+    return raw is None or raw is True or (isinstance(raw, str | int) and str(raw).strip().lower() in _YES)
 
 
 def to_name(raw: object) -> tuple[str | None, bool]:

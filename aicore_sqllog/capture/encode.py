@@ -17,7 +17,7 @@ what nests over 28 deep   its JSON as one string (MariaDB reads 32 levels)
 
 import base64
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 import orjson
@@ -25,7 +25,7 @@ import orjson
 from aicore_sqllog.capture.freeze import describe
 from aicore_sqllog.text import clean_text
 
-__all__ = ["to_json"]
+__all__ = ["number_key", "to_json", "to_plain"]
 
 _MAX_DEPTH = 28
 _MAX_INTEGER_BITS = 63
@@ -43,8 +43,21 @@ def to_json(value: object) -> str:
     return encoded.decode()
 
 
+def to_plain(value: object) -> object:
+    """Return *value* as what JSON knows: mappings with text keys, lists, texts, numbers, booleans and None."""
+    return _clean(value, 0, set())
+
+
+def number_key(name: str, taken: Container[str]) -> str:
+    """Return *name*, with a number where it is taken."""
+    text, number = name, 2
+    while name in taken:
+        name, number = f"{text} ({number})", number + 1
+    return name
+
+
 def _encode_with_care(value: object) -> str:
-    return orjson.dumps(_clean(value, 0, set())).decode()
+    return orjson.dumps(to_plain(value)).decode()
 
 
 def _clean(value: object, depth: int, parents: set[int]) -> object:
@@ -76,11 +89,8 @@ def _clean_container(value: Any, depth: int, parents: set[int]) -> object:
 def _clean_mapping(items: Iterable[tuple[object, object]], depth: int, parents: set[int]) -> dict[str, object]:
     cleaned: dict[str, object] = {}
     for key, item in items:
-        name = text = clean_text(key) if isinstance(key, str) else _key_text(key)
-        number = 2
-        while name in cleaned:
-            name, number = f"{text} ({number})", number + 1
-        cleaned[name] = _clean(item, depth, parents)
+        name = clean_text(key) if isinstance(key, str) else _key_text(key)
+        cleaned[number_key(name, cleaned)] = _clean(item, depth, parents)
     return cleaned
 
 

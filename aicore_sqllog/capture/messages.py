@@ -2,13 +2,14 @@
 Messages and a response, as the caller gave them, into :class:`~aicore_sqllog.capture.record.Message` values.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from aicore_sqllog.capture.convert import to_name, to_text
 from aicore_sqllog.capture.encode import to_json
 from aicore_sqllog.capture.record import Message
 
-__all__ = ["read_messages"]
+__all__ = ["as_items", "read_messages", "readable_text"]
 
 
 def read_messages(messages: object, response: object) -> tuple[Message, ...]:
@@ -18,13 +19,14 @@ def read_messages(messages: object, response: object) -> tuple[Message, ...]:
     A plain text is one user message, a mapping one message. Whatever has no known form becomes
     a message too, whole in its ``parts``, so that nothing is thrown away.
     """
-    found = [_read_message(item, "user") for item in _as_items(messages)]
+    found = [_read_message(item, "user") for item in as_items(messages)]
     if response is not None:
         found.append(_read_message(response, "assistant"))
     return tuple(found)
 
 
-def _as_items(messages: object) -> list[object]:
+def as_items(messages: object) -> list[object]:
+    """Return the messages one by one, as the caller gave them."""
     if messages is None:
         return []
     return list(messages) if isinstance(messages, list | tuple) else [messages]
@@ -36,7 +38,7 @@ def _read_message(item: object, role_of_text: str) -> Message:
     if isinstance(item, dict):
         return _read_mapping(item, role_of_text if role_of_text == "assistant" else None)
     role = role_of_text if role_of_text == "assistant" else None
-    return Message(role, _readable_text(item), to_json({"content": item}))
+    return Message(role, readable_text({"content": item}), to_json({"content": item}))
 
 
 def _read_mapping(item: dict[Any, Any], default_role: str | None) -> Message:
@@ -47,11 +49,14 @@ def _read_mapping(item: dict[Any, Any], default_role: str | None) -> Message:
         parts.pop("role", None)
     if isinstance(content, str):
         del parts["content"]
-    return Message(role or default_role, _readable_text(content), to_json(parts) if parts else None)
+    return Message(role or default_role, readable_text(item), to_json(parts) if parts else None)
 
 
-def _readable_text(content: object) -> str | None:
+def readable_text(message: Mapping[Any, Any]) -> str | None:
     """Return the text that a person would read: of a list of parts their texts, a line each."""
+    content = message.get("content")
+    if content is None and isinstance(message.get("parts"), list | tuple):
+        content = message["parts"]  # as Gemini and OpenTelemetry call it
     if content is None or isinstance(content, str):
         return to_text(content)[0]
     if isinstance(content, list | tuple):
@@ -64,5 +69,9 @@ def _readable_text(content: object) -> str | None:
 def _part_text(part: object) -> str | None:
     if isinstance(part, str):
         return part
-    text = part.get("text") if isinstance(part, dict) else None
+    if not isinstance(part, dict):
+        return None
+    text = part.get("text")
+    if text is None and part.get("type") == "text":
+        text = part.get("content")
     return text if isinstance(text, str) else None

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from aicore_sqllog.capture.context import Surroundings, current_surroundings
+from aicore_sqllog.capture.convert import to_consent
 from aicore_sqllog.capture.fields import GROUP_KEY, STANDARD_ATTRIBUTES, is_llm_record
 from aicore_sqllog.capture.freeze import Frozen, describe, freeze, thaw
 from aicore_sqllog.identity import mint
@@ -44,6 +46,8 @@ class Snapshot(NamedTuple):
     """Approximate size in bytes; what bounds the queue and cuts a batch."""
     note: str | None = None
     """What was done to it since; stored beside the record."""
+    surroundings: Surroundings | None = None
+    """The session and the operation around the log call."""
 
 
 class _Plan(NamedTuple):
@@ -82,17 +86,23 @@ def take_snapshot(record: logging.LogRecord) -> Snapshot | None:
         failure,
         record.stack_info,
         size,
+        surroundings=current_surroundings(),
     )
 
 
 def take_bare_snapshot(record: logging.LogRecord, fault: Exception) -> Snapshot:
     """Return what can always be kept of a record whose fields could not be taken."""
-    values, size = freeze(({"extras": {"sqllog": {"fault": describe(fault)}}},))
+    values, size = freeze(({"extras": {"sqllog": {"fault": describe(fault)}}, "capture_content": _wish(record)},))
     message = _format_message(record)
     return Snapshot(
         mint(), record.created, describe(record.name), describe(record.levelname), record.levelno, message,
-        (GROUP_KEY,), values, None, None, size + len(message) + _OVERHEAD_BYTES,
+        (GROUP_KEY,), values, None, None, size + len(message) + _OVERHEAD_BYTES, surroundings=current_surroundings(),
     )  # fmt: skip
+
+
+_CONTENT_FIELDS = frozenset(
+    {"messages", "response", "completion_args", "gen_ai.input.messages", "gen_ai.output.messages"}
+)
 
 
 def lighten(snapshot: Snapshot) -> tuple[Snapshot, int] | None:
@@ -111,7 +121,17 @@ def lighten(snapshot: Snapshot) -> tuple[Snapshot, int] | None:
 
 
 def _without_messages(values: dict[Any, object]) -> dict[Any, object]:
-    return {name: value for name, value in values.items() if name not in ("messages", "response")}
+    return {name: value for name, value in values.items() if name not in _CONTENT_FIELDS}
+
+
+def _wish(record: logging.LogRecord) -> object:
+    """Return what the record itself says of its texts; where that cannot be read, they are not stored."""
+    try:
+        grouped = record.__dict__.get(GROUP_KEY)
+        wishes = [attributes.get("capture_content") for attributes in (record.__dict__, grouped or {})]
+        return all(map(to_consent, wishes))
+    except Exception:
+        return False
 
 
 def _make_plan(keys: tuple[str, ...]) -> _Plan | None:
