@@ -253,9 +253,8 @@ def test_a_redacted_secret_is_nowhere(
     assert handler.flush()
     assert handler.stats().committed == 5
     check_absent(secret, path, capfd)
-    assert execute(
-        f"sqlite:///{path}", "select distinct model from llm_operations where model is not null and length(model) = 1"
-    ) == [("m",)]
+    models = "select distinct model from llm_operations where model is not null and length(model) = 1"
+    assert query(path, models) == [("m",)]
 
 
 def test_redactors_compose_in_order_and_see_keys_and_names(
