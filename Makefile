@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 SUPPORTED = 3.11 3.12 3.13 3.14
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= --numprocesses auto --dist worksteal
 
 .PHONY: help demo test test-long test-all-pythons test-sqlalchemy-2.0 lint clean
 

@@ -97,6 +97,17 @@ def data() -> Path:
     return folder
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where several processes run the tests, send what was measured to the one that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["report"] = REPORT
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    REPORT.extend(getattr(node, "workeroutput", {}).get("report", []))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for line in REPORT:
         terminalreporter.write_line(line)
