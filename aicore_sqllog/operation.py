@@ -26,7 +26,6 @@ AnyLogger = logging.Logger | logging.LoggerAdapter[Any] | str
 
 _DEFAULT_TYPE = "completion"
 _SURROUNDING = ("session_id", "workspace", "agent_id", "user_id")
-_CANCELLATIONS = frozenset({"CancelledError", "Cancelled", "GeneratorExit"})
 
 
 class llm_operation:  # noqa: N801  # a context manager, named like those of contextlib
@@ -35,8 +34,9 @@ class llm_operation:  # noqa: N801  # a context manager, named like those of con
 
     On leaving, one record is logged: with the time it took, the status, the operation around it
     as its parent, and what ``record``, ``stream``, ``set`` and ``first_token`` of the yielded
-    :class:`OperationScope` were told. An exception is logged as an error and goes on, untouched; a
-    cancellation has the status ``"cancelled"``. Logging never raises into the block.
+    :class:`OperationScope` were told. An exception, a cancellation too, is logged as an error and
+    goes on, untouched; of a generator that is closed early the status is ``"cancelled"``. Logging
+    never raises into the block.
 
     As a decorator, on a function or a coroutine function, it records what the function returns
     unless the function recorded something itself, by ``llm_operation.current()``.
@@ -215,7 +215,7 @@ class OperationScope:
         if self._first_token_at is not None:
             fields.setdefault("time_to_first_token_ms", (self._first_token_at - self._started_at) * 1000)
         if error is not None and "status" not in given:  # a response that came before it may have been a success
-            fields["status"] = "cancelled" if _is_cancellation(error) else "error"
+            fields["status"] = "cancelled" if isinstance(error, GeneratorExit) else "error"
         _add_surroundings(fields, self._frame)
         return fields
 
@@ -249,10 +249,6 @@ def _add_surroundings(fields: dict[str, Any], frame: Frame) -> None:
         fields.setdefault("session_metadata", thaw(around.metadata)[0])
     if not around.captures_content:
         fields["capture_content"] = False
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    return not isinstance(error, Exception) and any(kind.__name__ in _CANCELLATIONS for kind in type(error).__mro__)
 
 
 def _log(logger: AnyLogger, fields: dict[str, Any], error: BaseException | None) -> None:

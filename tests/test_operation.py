@@ -138,7 +138,7 @@ def test_an_operation_is_one_record(rows: Rows, log: logging.Logger) -> None:
         (ValueError("bad"), "error"),
         (KeyboardInterrupt("bad"), "error"),
         (SystemExit("bad"), "error"),
-        (asyncio.CancelledError("bad"), "cancelled"),
+        (asyncio.CancelledError("bad"), "error"),
         (GeneratorExit("bad"), "cancelled"),
     ],
 )
@@ -186,9 +186,7 @@ def test_a_task_s_cancellation_is_logged_and_reaches_the_task(rows: Rows, log: l
         return task.cancelled()
 
     assert asyncio.run(main())
-    assert [(row["status"], row["error_type"]) for row in rows()] == [
-        ("cancelled", "asyncio.exceptions.CancelledError")
-    ]
+    assert [(row["status"], row["error_type"]) for row in rows()] == [("error", "asyncio.exceptions.CancelledError")]
 
 
 def test_operations_nest_and_plain_records_are_children_too(rows: Rows, log: logging.Logger) -> None:
