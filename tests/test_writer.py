@@ -1,5 +1,6 @@
 """Batches into rows: exactly once, ids, sessions, and how many statements it takes."""
 
+import itertools
 import json
 import logging
 from pathlib import Path
@@ -14,8 +15,10 @@ from aicore_sqllog.capture.build import Defaults, RecordBuilder
 from aicore_sqllog.capture.record import CallRecord
 from aicore_sqllog.capture.snapshot import take_snapshot
 from aicore_sqllog.delivery.writer import SqlWriter
+from aicore_sqllog.storage import upsert
 from aicore_sqllog.storage.connection import resolve
 from aicore_sqllog.storage.database import LoopDatabase, SyncDatabase
+from aicore_sqllog.storage.upsert import _without_stored
 from tests.servers import execute
 
 BUILDER = RecordBuilder(Defaults())
@@ -45,6 +48,26 @@ def test_a_batch_tried_again_after_it_was_committed_is_stored_once(url: str) -> 
     assert writer.write(mixed, 2) == (5, 10, 0, 0, 0)
     assert counts(url) == [1, 15, 45]
     writer.close()
+
+
+def test_a_database_of_another_kind_gets_plain_inserts_after_a_look(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upsert, "_INSERTS", {})
+    monkeypatch.setattr(upsert, "_LOCK_NOTHING_STORED", ())
+    writer, other = SqlWriter(resolve(url)), SqlWriter(resolve(url))
+    one, two, three = (records(10, session_id=key) for key in ("a", "b", "b"))
+    assert writer.write(one, 1) == (10, 0, 0, 0, 0)
+    assert other.write([*one, *two], 2) == (10, 10, 0, 0, 0)
+    assert writer.write(three, 1) == (10, 0, 0, 0, 0)
+    assert counts(url) == [2, 30, 90]
+    # Between the look and the insert another writer may have stored the session.
+    looks = itertools.chain([lambda session, model, rows: rows], itertools.repeat(_without_stored))
+    monkeypatch.setattr(upsert, "_without_stored", lambda session, model, rows: next(looks)(session, model, rows))
+    late = SqlWriter(resolve(url))
+    assert late.write(records(10, session_id="a"), 1) == (10, 0, 0, 0, 0)
+    assert next(looks) is _without_stored, "the first look was had"
+    assert counts(url) == [2, 40, 120]
+    for each in (writer, other, late):
+        each.close()
 
 
 def test_an_operation_id_that_is_taken_gets_a_fresh_one_and_is_counted(url: str) -> None:
