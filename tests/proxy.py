@@ -1,8 +1,8 @@
 """
 A TCP proxy in front of a real database server, which refuses, cuts, slows or swallows on demand.
 
-It reads the wire protocol's message framing on the way, so that it can cut a connection at COMMIT: before
-the server has it, or when the server has answered it and the client has not heard so.
+It reads the wire protocol's message framing on the way, so that it can cut a connection at the COMMIT of a
+transaction that wrote: before the server has it, or when the server has answered it and the client has not heard so.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ class Wire(Protocol):
     """One connection's protocol: what is a message, which asks for COMMIT, which ends the answer to it."""
 
     def client_messages(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
-        """Yield what the client has completed with *data*, and whether it executes a COMMIT."""
+        """Yield what the client has completed with *data*, and whether it commits what was written."""
 
     def ends_answer(self, data: bytes) -> bool:
         """Whether *data* of the server completes a message that ends an answer."""
@@ -44,8 +44,9 @@ class PostgreSQLWire:
     def __init__(self) -> None:
         self._client, self._server = b"", b""
         self._has_started = False
-        self._statements: set[bytes] = set()
-        self._portals: set[bytes] = set()
+        self._transaction = _Transaction()
+        self._statements: dict[bytes, bytes] = {}
+        self._portals: dict[bytes, bytes] = {}
 
     def client_messages(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
         self._client += data
@@ -62,19 +63,15 @@ class PostgreSQLWire:
                 yield message, self._commits(message[:1], message[5:])
 
     def _commits(self, kind: bytes, body: bytes) -> bool:
-        if kind == b"Q":
-            return _is_commit(body)
         first, _, rest = body.partition(b"\0")
         second = rest.partition(b"\0")[0]
+        if kind == b"Q":
+            return self._transaction.commits(first)
         if kind == b"P":  # a statement's name, and its text
-            self._note(self._statements, first, _is_commit(second))
+            self._statements[first] = second
         elif kind == b"B":  # a portal's name, and its statement's
-            self._note(self._portals, first, second in self._statements)
-        return kind == b"E" and first in self._portals
-
-    @staticmethod
-    def _note(names: set[bytes], name: bytes, is_in: bool) -> None:
-        (names.add if is_in else names.discard)(name)
+            self._portals[first] = self._statements.get(second, b"")
+        return kind == b"E" and self._transaction.commits(self._portals.get(first, b""))
 
     def ends_answer(self, data: bytes) -> bool:
         self._server += data
@@ -91,6 +88,7 @@ class MySQLWire:
 
     def __init__(self) -> None:
         self._client, self._server = b"", b""
+        self._transaction = _Transaction()
 
     def client_messages(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
         self._client += data
@@ -98,7 +96,7 @@ class MySQLWire:
             message, self._client = _split(self._client, 0, 3, "little", includes_length=False)
             if message is None:
                 return
-            yield message, message[3] == 0 and message[4:5] == b"\x03" and _is_commit(message[5:])
+            yield message, message[3] == 0 and message[4:5] == b"\x03" and self._transaction.commits(message[5:])
 
     def ends_answer(self, data: bytes) -> bool:
         # COMMIT is answered by one packet, that says OK or an error.
@@ -119,8 +117,20 @@ def _split(
     return (data[:end], data[end:]) if len(data) >= end else (None, data)
 
 
-def _is_commit(text: bytes) -> bool:
-    return text.rstrip(b"\0; \t\r\n").strip().upper() in (b"COMMIT", b"COMMIT TRANSACTION", b"COMMIT WORK")
+class _Transaction:
+    """Tells a COMMIT after a write from one that ends nothing, which some drivers send when they connect."""
+
+    def __init__(self) -> None:
+        self._has_written = False
+
+    def commits(self, statement: bytes) -> bool:
+        """Note *statement*; return whether it commits what was written."""
+        verb = statement.strip(b"\0; \t\r\n")[:12].upper()
+        if verb == b"COMMIT":
+            had_written, self._has_written = self._has_written, False
+            return had_written
+        self._has_written |= verb.startswith((b"INSERT", b"UPDATE", b"DELETE"))
+        return False
 
 
 class FaultProxy:

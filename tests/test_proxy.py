@@ -23,6 +23,10 @@ POSTGRESQL = [
     (struct.pack("!ii", 12, 196608) + b"user", False),
     (postgresql(b"Q", b"INSERT INTO t VALUES ('COMMIT')\0"), False),
     (postgresql(b"Q", b"commit;\0"), True),
+    (postgresql(b"Q", b"COMMIT\0"), False),
+    (postgresql(b"P", b"one\0INSERT INTO t VALUES ($1)\0\0\0"), False),
+    (postgresql(b"B", b"\0one\0\0\0\0\0\0\0"), False),
+    (postgresql(b"E", b"\0\0\0\0\0"), False),
     (postgresql(b"P", b"\0COMMIT\0\0\0"), False),
     (postgresql(b"B", b"\0\0\0\0\0\0\0\0"), False),
     (postgresql(b"E", b"\0\0\0\0\0"), True),
@@ -35,6 +39,8 @@ MYSQL = [
     (mysql(1, b"\x03COMMIT"), False),
     (mysql(0, b"\x03INSERT INTO t VALUES ('COMMIT')"), False),
     (mysql(0, b"\x03COMMIT"), True),
+    (mysql(0, b"\x03COMMIT"), False),
+    (mysql(0, b"\x03INSERT INTO t VALUES (1)"), False),
     (mysql(0, b"\x16COMMIT"), False),
 ]
 
