@@ -223,7 +223,8 @@ class SqlWriter:
         return Outcome(0, dead_lettered=kept, dropped=1 - kept)
 
     def _store(self, connection: sa.Connection, records: Sequence[CallRecord], may_be_stored: bool) -> Outcome:
-        with OrmSession(connection) as session:
+        # Inside a savepoint an ORM session would make another, and roll it back when it is closed.
+        with OrmSession(connection, join_transaction_mode="rollback_only") as session:
             operation_ids, stored = choose_ids(session, records, may_be_stored)
             fresh = [record for record in records if record.minted_id not in stored]
             self._insert(session, fresh, operation_ids)
