@@ -108,7 +108,7 @@ class SqlWriter:
             return
         rows = self._loss_rows
         with contextlib.suppress(sa.exc.SQLAlchemyError, OSError):
-            self._database.run(lambda connection: insert_missing(OrmSession(connection), LlmLogLoss, rows))
+            self._database.run(lambda connection: insert_missing(_session(connection), LlmLogLoss, rows))
             self._loss_rows = []
 
     def close(self) -> None:
@@ -223,8 +223,7 @@ class SqlWriter:
         return Outcome(0, dead_lettered=kept, dropped=1 - kept)
 
     def _store(self, connection: sa.Connection, records: Sequence[CallRecord], may_be_stored: bool) -> Outcome:
-        # Inside a savepoint an ORM session would make another, and roll it back when it is closed.
-        with OrmSession(connection, join_transaction_mode="rollback_only") as session:
+        with _session(connection) as session:
             operation_ids, stored = choose_ids(session, records, may_be_stored)
             fresh = [record for record in records if record.minted_id not in stored]
             self._insert(session, fresh, operation_ids)
@@ -271,6 +270,11 @@ class SqlWriter:
             else with_session_metadata(record)
             for record in records
         ]
+
+
+def _session(connection: sa.Connection) -> OrmSession:
+    """Return a session inside the transaction or the savepoint of *connection*, which it neither ends nor undoes."""
+    return OrmSession(connection, join_transaction_mode="rollback_only")
 
 
 def _sum(*outcomes: Outcome) -> Outcome:
