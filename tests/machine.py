@@ -108,7 +108,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         handler = self._handler()
         if not self.is_up:
             stored = handler.flush(0.01)
-            assert not (stored and self.untold_poison)
+            assert not (stored and self.untold_poison), "a loss was not told"
             self.untold_poison = False
             return
         before = handler.stats().accepted
@@ -200,9 +200,9 @@ class DeliveryMachine(RuleBasedStateMachine):
         stats = self.handler.stats()
         self.done["steps"] += 1
         settled = stats.committed + stats.duplicate + stats.dead_lettered + stats.dropped
-        assert stats.accepted == settled + stats.pending == self.logged
-        assert stats.dropped == 0
-        assert stats.dead_lettered <= len(self.poison)
+        assert stats.accepted == settled + stats.pending == self.logged, f"the books are out of balance: {stats}"
+        assert stats.dropped == 0, "dropped"
+        assert stats.dead_lettered <= len(self.poison), "in the dead letters, and not refused"
         assert len(self._rows() - self.of_children) >= stats.committed + stats.duplicate, (
             "said to be stored, and is not"
         )
@@ -224,8 +224,9 @@ class DeliveryMachine(RuleBasedStateMachine):
         handler.flush(60)
         stats = handler.stats()
         assert stats.pending == 0, stats
-        assert stats.dead_lettered == len(self.poison)
-        assert Counter(self._dead_letters()) == Counter(self.poison)
+        assert stats.dead_lettered == len(self.poison), f"not in the dead letters: {stats}"
+        letters = Counter(self._dead_letters())
+        assert letters == Counter(self.poison), f"in the dead letters {letters} for {self.poison}"
         rows, wanted = self._rows(), self.messages.keys() - self.poison
         assert rows == wanted, f"lost {wanted - rows}, not refused {rows - wanted}, {stats}"
         self._note(stats)

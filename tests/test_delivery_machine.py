@@ -20,6 +20,7 @@ from tests.conftest import REPORT
 from tests.machine import DeliveryMachine, make_machine, refuse_poison
 from tests.stands import stand_before
 
+# What fails for the timing of threads does not survive shrinking: a failure is shown as it happened.
 FEW = settings(
     phases=[Phase.generate],
     max_examples=15,
@@ -30,7 +31,7 @@ FEW = settings(
     suppress_health_check=list(HealthCheck),
 )
 MANY = settings(FEW, max_examples=2000, derandomize=False, print_blob=True)
-FIND = settings(FEW, max_examples=200, phases=[Phase.generate])
+FIND = settings(FEW, max_examples=200)
 
 
 @pytest.fixture(autouse=True)
@@ -97,5 +98,6 @@ def test_a_planted_fault_is_found(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holder: Any, name: str, fault: Callable[..., Any]
 ) -> None:
     monkeypatch.setattr(holder, name, fault)
-    with machine_on(url, tmp_path) as machine, pytest.raises((AssertionError, Flaky)):
+    found = "lost|said to be stored|in the dead letters|Flaky"
+    with machine_on(url, tmp_path) as machine, pytest.raises((AssertionError, Flaky), match=found):
         run_state_machine_as_test(machine, settings=FIND)
