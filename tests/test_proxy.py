@@ -1,6 +1,7 @@
 """The fault proxy: it finds COMMIT by the protocols' framing, and only there."""
 
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
@@ -94,3 +95,20 @@ def test_it_refuses_cuts_and_takes_again_on_the_same_port(url: str) -> None:
         proxy.accept()
         with engine.connect() as connection:
             connection.exec_driver_sql("SELECT 1")
+
+
+@pytest.mark.backends("postgresql+psycopg2", "mysql+pymysql")
+def test_what_it_swallows_is_taken_and_not_answered_until_it_is_told(url: str) -> None:
+    with FaultProxy(make_url(url)) as proxy, ThreadPoolExecutor(1) as pool:
+        engine = sa.create_engine(proxy.through(make_url(url)), poolclass=NullPool)
+
+        def ask() -> object:
+            with engine.connect() as connection:
+                return connection.exec_driver_sql("SELECT 1").scalar()
+
+        proxy.swallow()
+        asked = pool.submit(ask)
+        with pytest.raises(TimeoutError):
+            asked.result(0.2)
+        proxy.answer()
+        assert asked.result(30) == 1

@@ -4,6 +4,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from aicore_sqllog.delivery.pipeline import Pipeline
 from aicore_sqllog.delivery.worker import Loss, Outcome
 from aicore_sqllog.delivery.writer import SqlWriter
 from aicore_sqllog.storage.connection import resolve
+from aicore_sqllog.storage.database import SyncDatabase
 from tests.conftest import REPORT
 from tests.proxy import Moment
 from tests.servers import execute
@@ -132,6 +134,29 @@ def test_an_id_that_another_takes_between_two_attempts_merges_no_calls(url: str,
         assert writer.write([mine], 3) == (0, 1, 0, 0, 0)
         for each in (writer, writer_of_other):
             each.close()
+    assert stored(url) == Counter(source.messages.items())
+
+
+@pytest.mark.backends("postgresql+psycopg2", "mysql+pymysql")
+def test_an_id_that_another_takes_within_the_attempt_merges_no_calls(url: str) -> None:
+    """Another process stores a call under the same id after it was looked up, and before it is inserted."""
+    source = Source(0)
+    ids = {"operation_id": "the same", "session_id": "s0"}  # the session is stored: nobody waits for its row
+    mine, other = (source.one(action_id, 0, **ids) for action_id in ("mine", "other"))
+    writer, writer_of_other = SqlWriter(resolve(url)), SqlWriter(resolve(url))
+    for each in (writer, writer_of_other):
+        each.write(source.make(1), 1)
+    waiting = [other]
+
+    def overtake(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT INTO llm_operations") and waiting:
+            assert writer_of_other.write([waiting.pop()], 1) == (1, 0, 0, 0, 0)
+
+    assert isinstance(writer._database, SyncDatabase)
+    sa.event.listen(writer._database.engine, "before_cursor_execute", overtake)
+    assert writer.write([mine], 1) == (1, 0, 0, 0, 1)
+    for each in (writer, writer_of_other):
+        each.close()
     assert stored(url) == Counter(source.messages.items())
 
 
