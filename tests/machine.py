@@ -84,7 +84,7 @@ class DeliveryMachine(RuleBasedStateMachine):
             session_id=self.session,
             flush_interval=flush_interval,
             batch_size=batch_size,
-            shutdown_timeout=0.2,
+            shutdown_timeout=0.05,
             engine_options=self.stand.engine_options,
         )
         self.logger = logging.Logger("machine")
@@ -179,7 +179,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.stand.up()
         self.is_up = True
 
-    @rule(seconds=st.sampled_from([0.0, 0.001, 0.003]))
+    @rule(seconds=st.sampled_from([0.0, 0.0005, 0.002]))
     def slow(self, seconds: float) -> None:
         self.stand.slow(seconds)
 
