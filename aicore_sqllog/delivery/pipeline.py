@@ -5,6 +5,7 @@ The writer is made when the first batch comes, and SQLAlchemy imported with it, 
 attaching a handler nor the first log call pays for it.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,9 @@ class Pipeline:
         writer = self._ready_writer()
         outcome = writer.write(self._records, attempt)
         self._records = []
-        writer.write_losses(self._take_losses())
+        # The batch is stored: whatever happens now, its attempt has not failed.
+        with contextlib.suppress(Exception):
+            writer.write_losses(self._take_losses())
         return outcome
 
     def close(self) -> None:

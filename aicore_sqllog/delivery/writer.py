@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session as OrmSession
 from aicore_sqllog.capture.record import CallRecord, Session
 from aicore_sqllog.delivery.dead_letters import DeadLetters
 from aicore_sqllog.delivery.fit import fit_rows
+from aicore_sqllog.delivery.ids import choose_ids, parts
 from aicore_sqllog.delivery.rows import (
     loss_row,
     message_rows,
@@ -37,8 +38,9 @@ from aicore_sqllog.storage.upsert import insert_missing
 
 __all__ = ["SqlWriter"]
 
-_IDS_A_LOOKUP = 500
 _SESSIONS_REMEMBERED = 10_000
+_CUTS_OF_ONE_TOO_LARGE = 6
+"""How many attempts at a record must end its connection before it is given up as too large."""
 
 
 class SqlWriter:
@@ -75,8 +77,6 @@ class SqlWriter:
         self._database: Database | None = None
         self._largest_row: int | None = None
         self._stored_sessions: set[str] = set()
-        self._chosen_ids: dict[str, str] = {}
-        """The operation ids that the batch in hand got, by minted id; remembered for its further attempts."""
 
     def write(self, records: Sequence[CallRecord], attempt: int) -> Outcome:
         """
@@ -84,9 +84,7 @@ class SqlWriter:
 
         Where one of them can never be stored, the others are, and it goes to the dead letters.
         """
-        if attempt == 1:
-            self._chosen_ids = {}
-        else:
+        if attempt > 1:
             self._stored_sessions = set()  # one of them may have been deleted
         database = self._ready_database()
         try:
@@ -97,7 +95,7 @@ class SqlWriter:
             if kind is Kind.POISON:
                 outcome = self._without_poison(database, records)
             elif kind is Kind.OVERSIZE:
-                outcome = self._in_pieces(database, records, exc)
+                outcome = self._in_pieces(database, records, exc, attempt)
             else:
                 raise
         self._remember_sessions(record.session.session_id for record in records)
@@ -159,9 +157,16 @@ class SqlWriter:
 
     def _kind_of(self, exc: Exception, attempt: int) -> Kind:
         kind = diagnose(exc).kind
-        if kind is Kind.TRANSIENT and attempt > 1 and _cut_the_connection(exc) and self._answers():
+        if kind is Kind.TRANSIENT and attempt > 1 and self._cut_on_a_statement(exc) and self._answers():
             return Kind.OVERSIZE  # MySQL ends the connection on a statement that is too large, as if it were away
         return kind
+
+    def _cut_on_a_statement(self, exc: Exception) -> bool:
+        # A COMMIT is no large statement; its errors have none.
+        is_mysql = self._place.url.get_backend_name() in mysql.DIALECTS
+        return (
+            is_mysql and isinstance(exc, sa.exc.DBAPIError) and exc.connection_invalidated and exc.statement is not None
+        )
 
     def _answers(self) -> bool:
         try:
@@ -195,9 +200,11 @@ class SqlWriter:
         outcome = database.run(store_all)
         return _sum(outcome, *(self._bury(record, reason) for record, reason in poison))
 
-    def _in_pieces(self, database: Database, records: Sequence[CallRecord], exc: Exception) -> Outcome:
+    def _in_pieces(self, database: Database, records: Sequence[CallRecord], exc: Exception, attempt: int) -> Outcome:
         """Store halves, each in a transaction of its own, for the connection may end with a statement too large."""
         if len(records) == 1:
+            if diagnose(exc).kind is Kind.TRANSIENT and attempt < _CUTS_OF_ONE_TOO_LARGE:
+                raise exc  # a network that fails cuts connections, too
             return self._bury(records[0], diagnose(exc).summary)
         middle = len(records) // 2
         outcome = Outcome(0)
@@ -207,7 +214,7 @@ class SqlWriter:
             except Exception as failure:
                 if self._kind_of(failure, 2) is not Kind.OVERSIZE:
                     raise
-                stored = self._in_pieces(database, part, failure)
+                stored = self._in_pieces(database, part, failure, attempt)
             outcome = _sum(outcome, stored)
         return outcome
 
@@ -217,39 +224,13 @@ class SqlWriter:
 
     def _store(self, connection: sa.Connection, records: Sequence[CallRecord], may_be_stored: bool) -> Outcome:
         with _session(connection) as session:
-            self._choose_ids(session, records)
-            stored = self._find(session, (self._chosen_ids[r.minted_id] for r in records)) if may_be_stored else set()
-            fresh = [record for record in records if self._chosen_ids[record.minted_id] not in stored]
-            self._insert(session, fresh)
-        asked_and_refused = sum(record.caller_id not in (None, self._chosen_ids[record.minted_id]) for record in fresh)
+            operation_ids, stored = choose_ids(session, records, may_be_stored)
+            fresh = [record for record in records if record.minted_id not in stored]
+            self._insert(session, fresh, operation_ids)
+        asked_and_refused = sum(record.caller_id not in (None, operation_ids[record.minted_id]) for record in fresh)
         return Outcome(len(fresh), duplicate=len(records) - len(fresh), id_conflict=asked_and_refused)
 
-    def _choose_ids(self, session: OrmSession, records: Sequence[CallRecord]) -> None:
-        """Give each record its operation id: the caller's if no operation has it yet, else the minted one."""
-        if self._chosen_ids:
-            return
-        asked = {record.caller_id for record in records if record.caller_id is not None}
-        taken = self._find(session, asked) if asked else set()
-        chosen: dict[str, str] = {}
-        for record in records:
-            wanted = record.caller_id
-            if wanted is None or wanted in taken:
-                wanted = record.minted_id
-            taken.add(wanted)
-            chosen[record.minted_id] = wanted
-        self._chosen_ids = chosen
-
-    @staticmethod
-    def _find(session: OrmSession, operation_ids: Iterable[str]) -> set[str]:
-        wanted = sorted(operation_ids)
-        found: set[str] = set()
-        for start in range(0, len(wanted), _IDS_A_LOOKUP):
-            column = LlmOperation.operation_id
-            select = sa.select(column).where(column.in_(wanted[start : start + _IDS_A_LOOKUP]))
-            found.update(map(str, session.scalars(select)))
-        return found
-
-    def _insert(self, session: OrmSession, records: Sequence[CallRecord]) -> None:
+    def _insert(self, session: OrmSession, records: Sequence[CallRecord], operation_ids: Mapping[str, str]) -> None:
         sessions: dict[str, Session] = {}
         for record in records:
             if record.session.session_id not in self._stored_sessions:
@@ -260,7 +241,7 @@ class SqlWriter:
         operations: list[dict[str, Any]] = []
         messages: list[dict[str, Any]] = []
         for record, text in zip(records, extras, strict=True):
-            operation_id = self._chosen_ids[record.minted_id]
+            operation_id = operation_ids[record.minted_id]
             operation, own_messages = (
                 operation_row(record, operation_id, text),
                 list(message_rows(record, operation_id)),
@@ -277,13 +258,11 @@ class SqlWriter:
     @staticmethod
     def _extras(session: OrmSession, records: Sequence[CallRecord]) -> list[str]:
         """Return each record's extras; one whose session holds other metadata keeps its own there."""
-        ids = sorted({record.session.session_id for record in records if record.session.metadata is not None})
+        ids = {record.session.session_id for record in records if record.session.metadata is not None}
         held: dict[str, str | None] = {}
-        for start in range(0, len(ids), _IDS_A_LOOKUP):
+        for part in parts(ids):
             metadata = sa.cast(LlmSession.session_metadata, sa.Text)
-            select = sa.select(LlmSession.session_id, metadata).where(
-                LlmSession.session_id.in_(ids[start : start + _IDS_A_LOOKUP])
-            )
+            select = sa.select(LlmSession.session_id, metadata).where(LlmSession.session_id.in_(part))
             held.update((str(key), text) for key, text in session.execute(select))
         return [
             record.extras
@@ -300,7 +279,3 @@ def _session(connection: sa.Connection) -> OrmSession:
 
 def _sum(*outcomes: Outcome) -> Outcome:
     return Outcome(*map(sum, zip(*outcomes, strict=True)))
-
-
-def _cut_the_connection(exc: Exception) -> bool:
-    return isinstance(exc, sa.exc.DBAPIError) and exc.connection_invalidated
