@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aicore_sqllog.errors import ConfigurationError, DatabaseError, LogNotFoundError, SchemaError, SQLLogError
     from aicore_sqllog.handler import SQLLogHandler
     from aicore_sqllog.reader import AsyncLogReader, LogReader, apolars_from_db, polars_from_db
+    from aicore_sqllog.signals import install_signal_handlers
     from aicore_sqllog.storage.models import LlmMessage, LlmOperation, LlmSession, metadata
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "SQLLogHandler",
     "SchemaError",
     "apolars_from_db",
+    "install_signal_handlers",
     "metadata",
     "polars_from_db",
 ]
@@ -52,6 +54,7 @@ _HOMES = {
     "SQLLogHandler": "handler",
     "SchemaError": "errors",
     "apolars_from_db": "reader",
+    "install_signal_handlers": "signals",
     "metadata": "storage.models",
     "polars_from_db": "reader",
 }

@@ -11,20 +11,22 @@ import pytest
 from tests.conftest import ROOT
 
 PACKAGE = "aicore_sqllog"
-GROUND = {"errors", "text", "identity"}
-DOORS = {"handler", "options", "reader", "collector", "cli"}
+GROUND = {"errors", "text", "identity", "forks"}
+DOORS = {"handler", "signals", "options", "reader", "collector", "cli"}
 MAY_IMPORT: Mapping[str, set[str]] = {
     "storage": GROUND,
     "capture": GROUND,
     "delivery": GROUND | {"storage", "capture"},
     "querying": GROUND | {"storage"},
     "handler": GROUND | {"options", "capture", "delivery", "storage"},
+    "signals": {"handler"},
     "options": GROUND | {"delivery"},
     "reader": GROUND | {"storage", "querying"},
     "collector": GROUND | {"capture", "delivery", "storage", "querying", "handler", "reader"},
     "cli": GROUND | {"storage", "handler", "reader"},
     "__main__": {"cli"},
     "errors": set(),
+    "forks": set(),
     "text": set(),
     "identity": {"text"},
     "__init__": GROUND | DOORS | {"capture", "delivery", "storage", "querying"},

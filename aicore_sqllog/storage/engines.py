@@ -10,9 +10,10 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool
 
 from aicore_sqllog.errors import ConfigurationError, LogNotFoundError
+from aicore_sqllog.forks import IMPORTS
 from aicore_sqllog.storage import mysql, sqlite
 from aicore_sqllog.storage.connection import Place, show_url
-from aicore_sqllog.storage.database import Database, LoopDatabase, SyncDatabase
+from aicore_sqllog.storage.database import Database, FencedDatabase, LoopDatabase, SyncDatabase
 from aicore_sqllog.storage.drivers import choose, require
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ _WRITER_CONNECT_ARGS: Mapping[str, Mapping[str, Any]] = {
 
 def open_database(place: Place, options: Mapping[str, Any] | None = None) -> Database:
     """Return the database that the handler's thread writes to; a SQLite file is created for its owner only."""
+    with IMPORTS:
+        database = _open(place, options)
+    return FencedDatabase(database) if place.is_sqlite else database
+
+
+def _open(place: Place, options: Mapping[str, Any] | None) -> Database:
     if isinstance(place.borrowed, Engine):
         return SyncDatabase(_in_schema(place.borrowed, place), is_borrowed=True)
     url = choose(place.url, asynchronous=False)
@@ -63,6 +70,8 @@ def open_database(place: Place, options: Mapping[str, Any] | None = None) -> Dat
         sqlite.create_private_file(place.sqlite_path)
         sqlite.prepare_writer(engine)
     elif engine.dialect.name in mysql.DIALECTS:
+        import encodings.idna  # noqa: F401  # by connecting, if it is not imported here
+
         mysql.prepare_writer(engine)
     return SyncDatabase(engine, is_borrowed=False)
 
