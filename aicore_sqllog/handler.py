@@ -366,7 +366,7 @@ def _reset_all_in_child() -> None:
     _Exit.give_up_at = None
     for handler in list(_LIVE):
         handler._reset_in_child()
-    # A process of multiprocessing, and so of Celery, ends by os._exit, past atexit, and calls its own finalizers.
+    # A process of multiprocessing ends by os._exit, past atexit, and calls its own finalizers.
     # Of what is here only that which is registered with it outlives its start.
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
