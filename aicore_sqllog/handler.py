@@ -344,6 +344,8 @@ class _Exit:
     """The end of the process: one deadline for all that is done in it."""
 
     give_up_at: float | None = None
+    is_registered = False
+    """With multiprocessing; a child inherits that."""
 
     @classmethod
     def seconds_left(cls) -> float:
@@ -355,7 +357,8 @@ def _finish_all() -> None:
     # Runs before logging.shutdown, which was registered earlier, and also for a handler that an
     # application's later dictConfig has taken off logging's own list.
     handlers = list(_LIVE)
-    _Exit.give_up_at = time.monotonic() + max((handler._shutdown_timeout for handler in handlers), default=0.0)
+    if _Exit.give_up_at is None:
+        _Exit.give_up_at = time.monotonic() + max((handler._shutdown_timeout for handler in handlers), default=0.0)
     for handler in handlers:  # all at once: one whose database is away leaves the others their time
         handler._begin_flush()
     for handler in handlers:
@@ -366,19 +369,20 @@ def _reset_all_in_child() -> None:
     _Exit.give_up_at = None
     for handler in list(_LIVE):
         handler._reset_in_child()
-    # A process of multiprocessing ends by os._exit, past atexit, and calls its own finalizers.
-    # Of what is here only that which is registered with it outlives its start.
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util.register_after_fork(_finish_all, _finish_with_multiprocessing)
+    _register_with_multiprocessing()
 
 
-def _finish_with_multiprocessing(finish: Callable[[], None]) -> None:
-    sys.modules["multiprocessing.util"].Finalize(None, finish, exitpriority=_AFTER_ALL_OTHERS)
+def _register_with_multiprocessing() -> None:
+    """Have what waits written at the end of multiprocessing's processes, which is ``os._exit``, past ``atexit``."""
+    util = sys.modules.get("multiprocessing.util")  # not imported: then this is none of them, as yet
+    if util is not None and not _Exit.is_registered:
+        # A finalizer is forgotten when such a process starts; what is registered so is called then, and makes one.
+        util.register_after_fork(_finish_all, lambda finish: util.Finalize(None, finish, exitpriority=_LAST))
+        _Exit.is_registered = True
 
 
-_AFTER_ALL_OTHERS = -1000
+_LAST = -1000
 
-
+_register_with_multiprocessing()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_reset_all_in_child)

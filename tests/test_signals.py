@@ -160,18 +160,17 @@ assert dispositions() == before
 def test_a_database_that_never_answers_delays_the_end_by_the_timeout_and_a_second_signal_not_at_all(
     tmp_path: Path,
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as hole:
-        url = f"postgresql+psycopg2://u:p@127.0.0.1:{hole.getsockname()[1]}/d"
-        script = "install_signal_handlers(); call(1); print('ready', flush=True); wait()"
-        for signals, timeout, least, most in ((1, 1, 1, 10), (2, 60, 0, 20)):
-            process = start(script, url, tmp_path, timeout)
+    for signals, timeout, least, most in ((1, 1, 1, 10), (2, 60, 0, 20)):
+        with socket.create_server(("127.0.0.1", 0)) as hole:
+            url = f"postgresql+psycopg2://u:p@127.0.0.1:{hole.getsockname()[1]}/d"
+            process = start("install_signal_handlers(); call(1); print('ready', flush=True); wait()", url, tmp_path, timeout)
             assert process.stdout is not None
             process.stdout.readline()
             started = time.monotonic()
             process.send_signal(signal.SIGTERM)
             if signals == 2:
                 caller, _ = hole.accept()  # the flush is under way
-                caller.close()
                 process.send_signal(signal.SIGTERM)
+                caller.close()
             assert finish(process)[0] == -signal.SIGTERM
             assert least <= time.monotonic() - started < most
