@@ -3,7 +3,8 @@ What a fork must not interrupt: a fork waits until no thread is inside of it.
 
 A forked child has the locks of its parent but only one of its threads. A module that was being imported stays
 half imported there for ever, and SQLite, which does not know of forks, stays locked inside, and takes the file
-locks of its parent's connections for its own. So our threads import and use SQLite inside a fence.
+locks of its parent's connections for its own. OpenSSL has locks of its own too, that are held while a connection
+is made. So our threads import, connect and use SQLite inside a fence.
 """
 
 import contextlib
@@ -14,10 +15,13 @@ import weakref
 from collections.abc import Callable
 from types import TracebackType
 
-__all__ = ["IMPORTS", "Fence"]
+__all__ = ["CONNECT_SECONDS", "IMPORTS", "Fence"]
 
 _LONGEST_WAIT_SECONDS = 5.0
 """A fork that had to wait longer goes on: a child that may not be able to log is better than none."""
+
+CONNECT_SECONDS = 1.0
+"""How long a fork waits for a connection to be made: longer than it takes, unless nobody answers."""
 
 
 class Fence:
@@ -26,10 +30,15 @@ class Fence:
 
     Args:
         before_fork: Called on the forking thread before each fork, with nobody inside.
+
+        longest_wait: Seconds that a fork waits for it at most.
     """
 
-    def __init__(self, before_fork: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, before_fork: Callable[[], None] = lambda: None, longest_wait: float = _LONGEST_WAIT_SECONDS
+    ) -> None:
         self._before_fork = before_fork
+        self._longest_wait = longest_wait
         self._lock = threading.RLock()
         _FENCES.add(self)
 
@@ -41,9 +50,9 @@ class Fence:
     ) -> None:
         self._lock.release()
 
-    def close(self, give_up_at: float) -> bool:
-        """Wait until nobody is inside and let nobody in; return whether that was reached in time."""
-        closed = self._lock.acquire(timeout=max(0.0, give_up_at - time.monotonic()))
+    def close(self, seconds: float) -> bool:
+        """Wait until nobody is inside and let nobody in; return whether that was reached within *seconds*."""
+        closed = self._lock.acquire(timeout=max(0.0, min(seconds, self._longest_wait)))
         if closed:
             with contextlib.suppress(Exception):  # what it could not do, the child must live with
                 self._before_fork()
@@ -69,7 +78,11 @@ _forking = threading.local()
 
 def _close_all() -> None:
     give_up_at = time.monotonic() + _LONGEST_WAIT_SECONDS
-    _forking.closed = [fence for fence in list(_FENCES) if fence.close(give_up_at)]
+    # The others are made inside of the first: only then are these all.
+    _forking.closed = [IMPORTS] if IMPORTS.close(_LONGEST_WAIT_SECONDS) else []
+    for fence in _FENCES - {IMPORTS}:
+        if fence.close(give_up_at - time.monotonic()):
+            _forking.closed.append(fence)
 
 
 def _open_all() -> None:

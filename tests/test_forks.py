@@ -266,18 +266,18 @@ wait_for(child)
 def test_forks_while_the_thread_imports_connects_and_writes(url: str, tmp_path: Path) -> None:
     """A child has no half-imported module, no locked SQLite, and none of the file locks of its parent."""
     script = """
-handler = attach(flush_interval=0.001, batch_size=20)
+handler = attach(flush_interval=0.01)
 done = threading.Event()
 def produce():
     while not done.is_set():
         for _ in range(20): call("parent")
-        time.sleep(0.002)
+        time.sleep(0.02)
 producer = threading.Thread(target=produce)
 producer.start()
 def act():
     call("child")
-    assert handler.flush(30), handler
-children = [in_child(act) for _ in range(24)]
+    assert handler.flush(90), handler
+children = [in_child(act) for _ in range(12)]
 for child in children: wait_for(child)
 done.set()
 producer.join()
@@ -287,7 +287,7 @@ with open("parent.txt", "w") as file: print(handler.stats().committed, handler.s
     run(script, url, tmp_path)
     committed, dropped = map(int, (tmp_path / "parent.txt").read_text().split())
     assert dropped == 0
-    assert stored(url) == {"parent": committed, "child": 24}
+    assert stored(url) == {"parent": committed, "child": 12}
 
 
 def test_a_hundred_handlers_that_are_gone_leave_nothing_for_a_fork(tmp_path: Path) -> None:
