@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aicore_sqllog.handler import SQLLogHandler
     from aicore_sqllog.operation import OperationScope, llm_operation
     from aicore_sqllog.reader import AsyncLogReader, LogReader, apolars_from_db, polars_from_db
+    from aicore_sqllog.signals import install_signal_handlers
     from aicore_sqllog.storage.models import LlmMessage, LlmOperation, LlmSession, metadata
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "SQLLogHandler",
     "SchemaError",
     "apolars_from_db",
+    "install_signal_handlers",
     "llm_operation",
     "llm_session",
     "metadata",
@@ -58,6 +60,7 @@ _HOMES = {
     "SQLLogHandler": "handler",
     "SchemaError": "errors",
     "apolars_from_db": "reader",
+    "install_signal_handlers": "signals",
     "llm_operation": "operation",
     "llm_session": "capture.context",
     "metadata": "storage.models",

@@ -4,6 +4,7 @@ LlmOperationCollector: the documented names over the two doors.
 
 import asyncio
 import logging
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,15 @@ class LlmOperationCollector:
 
 _HANDLERS: dict[object, SQLLogHandler] = {}
 _HANDLERS_LOCK = threading.Lock()
+
+
+def _renew_lock_in_child() -> None:
+    global _HANDLERS_LOCK
+    _HANDLERS_LOCK = threading.Lock()  # a thread that is not in this process may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock_in_child)
 
 
 def _handler_for(connection: "Connection | None") -> SQLLogHandler:

@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from aicore_sqllog.delivery.writer import SqlWriter
     from aicore_sqllog.storage.connection import Connection
 
-__all__ = ["SQLLogHandler"]
+__all__ = ["SQLLogHandler", "flush_all"]
 
 THREAD_NAME = "sqllog-writer"
 _CONTENTION_ATTEMPTS = 4
@@ -304,6 +305,10 @@ class SQLLogHandler(logging.Handler):
             if new and self._notices.say(f"lost {reason}", f"{new} records: {_LOSSES.get(reason, reason)}"):
                 self._told_losses[reason] = count
 
+    def _begin_flush(self) -> None:
+        """Have what waits written now, and wait for nothing."""
+        self._worker.request_flush(_tell_nobody)
+
     def _finish(self) -> None:
         """At the end of the process: write what waits, and say what could not be stored."""
         self._worker.flush(self._seconds(None))
@@ -316,7 +321,11 @@ class SQLLogHandler(logging.Handler):
     def _reset_in_child(self) -> None:
         self._worker.reset()
         self._pipeline.forget()
+        self._place = self._place.in_child()
+        self._notices = Notices()
         self._told_losses = Counter()
+        self._ignored = 0
+        self._last_error = None
 
 
 _LOSSES = {
@@ -327,6 +336,10 @@ _LOSSES = {
 }
 
 
+def _tell_nobody() -> None:
+    """Nobody waits."""
+
+
 def _make_queue(limits: Limits) -> BoundedQueue[Snapshot]:
     return BoundedQueue(limits.queue_size, limits.queue_bytes, lighten)
 
@@ -334,10 +347,22 @@ def _make_queue(limits: Limits) -> BoundedQueue[Snapshot]:
 _LIVE: "weakref.WeakSet[SQLLogHandler]" = weakref.WeakSet()
 
 
+def flush_all() -> None:
+    """Flush every handler of this process, all at once, each within its ``shutdown_timeout``."""
+    handlers = list(_LIVE)
+    started_at = time.monotonic()
+    for handler in handlers:
+        handler._begin_flush()
+    for handler in handlers:
+        handler.flush(started_at + handler._shutdown_timeout - time.monotonic())
+
+
 class _Exit:
     """The end of the process: one deadline for all that is done in it."""
 
     give_up_at: float | None = None
+    is_registered = False
+    """With multiprocessing; a child inherits that."""
 
     @classmethod
     def seconds_left(cls) -> float:
@@ -349,15 +374,32 @@ def _finish_all() -> None:
     # Runs before logging.shutdown, which was registered earlier, and also for a handler that an
     # application's later dictConfig has taken off logging's own list.
     handlers = list(_LIVE)
-    _Exit.give_up_at = time.monotonic() + max((handler._shutdown_timeout for handler in handlers), default=0.0)
+    if _Exit.give_up_at is None:
+        _Exit.give_up_at = time.monotonic() + max((handler._shutdown_timeout for handler in handlers), default=0.0)
+    for handler in handlers:  # all at once: one whose database is away leaves the others their time
+        handler._begin_flush()
     for handler in handlers:
         handler._finish()
 
 
 def _reset_all_in_child() -> None:
+    _Exit.give_up_at = None
     for handler in list(_LIVE):
         handler._reset_in_child()
+    _register_with_multiprocessing()
 
 
+def _register_with_multiprocessing() -> None:
+    """Have what waits written at the end of multiprocessing's processes, which is ``os._exit``, past ``atexit``."""
+    util = sys.modules.get("multiprocessing.util")  # not imported: then this is none of them, as yet
+    if util is not None and not _Exit.is_registered:
+        # A finalizer is forgotten when such a process starts; what is registered so is called then, and makes one.
+        util.register_after_fork(_finish_all, lambda finish: util.Finalize(None, finish, exitpriority=_LAST))
+        _Exit.is_registered = True
+
+
+_LAST = -1000
+
+_register_with_multiprocessing()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_reset_all_in_child)

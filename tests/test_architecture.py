@@ -11,14 +11,15 @@ import pytest
 from tests.conftest import ROOT
 
 PACKAGE = "aicore_sqllog"
-GROUND = {"errors", "text", "identity", "redactors"}
-DOORS = {"handler", "options", "reader", "collector", "operation", "cli"}
+GROUND = {"errors", "text", "identity", "redactors", "forks"}
+DOORS = {"handler", "signals", "options", "reader", "collector", "operation", "cli"}
 MAY_IMPORT: Mapping[str, set[str]] = {
     "storage": GROUND,
     "capture": GROUND,
     "delivery": GROUND | {"storage", "capture"},
     "querying": GROUND | {"storage"},
     "handler": GROUND | {"options", "capture", "delivery", "storage"},
+    "signals": {"handler"},
     "options": GROUND | {"delivery"},
     "reader": GROUND | {"storage", "querying"},
     "collector": GROUND | {"capture", "delivery", "storage", "querying", "handler", "reader"},
@@ -26,6 +27,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "__main__": {"cli"},
     "operation": GROUND | {"capture", "delivery"},
     "errors": set(),
+    "forks": set(),
     "text": set(),
     "identity": {"text"},
     "redactors": set(),

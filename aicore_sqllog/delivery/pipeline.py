@@ -13,6 +13,7 @@ from aicore_sqllog.capture.build import RecordBuilder
 from aicore_sqllog.capture.record import CallRecord
 from aicore_sqllog.capture.snapshot import Snapshot
 from aicore_sqllog.delivery.worker import Loss, Outcome
+from aicore_sqllog.forks import IMPORTS
 
 if TYPE_CHECKING:
     from aicore_sqllog.delivery.writer import SqlWriter
@@ -68,7 +69,8 @@ class Pipeline:
 
     def _ready_writer(self) -> "SqlWriter":
         if self._writer is None:
-            self._writer = self._make_writer()
+            with IMPORTS:
+                self._writer = self._make_writer()
         return self._writer
 
     def _with_writer(self, act: Callable[["SqlWriter"], None]) -> None:

@@ -6,7 +6,7 @@ Connects to nothing, creates nothing, and never shows a password.
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard, Union
 
@@ -50,6 +50,25 @@ class Place:
         """The absolute path of the SQLite file."""
         database = self.url.database or ""
         return Path(database.removeprefix("file:").partition("?")[0])
+
+    def in_child(self) -> "Place":
+        """
+        Return the same place for a forked child: a lent engine's connections are left to the parent.
+
+        The child gets a pool of its own, that connects as the lender's does; listeners on the
+        engine itself, not on its pool or dialect, stay behind.
+        """
+        if not isinstance(self.borrowed, Engine) or _is_memory(self.url):
+            return self
+        lent = self.borrowed
+        own = Engine(
+            lent.pool.recreate(),
+            lent.dialect,
+            lent.url,
+            execution_options=lent.get_execution_options(),
+            hide_parameters=True,
+        )
+        return replace(self, borrowed=own)
 
 
 def resolve(connection: Connection | None, variables: tuple[str, str] = SYNC_FIRST, schema: str | None = None) -> Place:

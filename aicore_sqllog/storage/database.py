@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from aicore_sqllog.forks import Fence
+
 if TYPE_CHECKING:
     import asyncio
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["Database", "LoopDatabase", "SyncDatabase"]
+__all__ = ["Database", "FencedDatabase", "LoopDatabase", "SyncDatabase"]
 
 T = TypeVar("T")
 
@@ -58,6 +60,25 @@ class SyncDatabase:
 
 _LEFT_TO_THE_PARENT: list[object] = []
 """Keeps in a forked child what would close a connection of the parent's when it is collected."""
+
+
+class FencedDatabase:
+    """A database that a fork must not find open, with our thread inside: SQLite; see ``forks.py``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._fence = Fence(before_fork=database.close)  # the next run connects again
+
+    def run(self, work: Callable[[sa.Connection], T]) -> T:
+        with self._fence:
+            return self._database.run(work)
+
+    def close(self) -> None:
+        with self._fence:
+            self._database.close()
+
+    def forget(self) -> None:
+        self._database.forget()
 
 
 class LoopDatabase:

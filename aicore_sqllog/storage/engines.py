@@ -10,9 +10,10 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool
 
 from aicore_sqllog.errors import ConfigurationError, LogNotFoundError
+from aicore_sqllog.forks import CONNECT_SECONDS, IMPORTS, Fence
 from aicore_sqllog.storage import mysql, sqlite
 from aicore_sqllog.storage.connection import Place, show_url
-from aicore_sqllog.storage.database import Database, LoopDatabase, SyncDatabase
+from aicore_sqllog.storage.database import Database, FencedDatabase, LoopDatabase, SyncDatabase
 from aicore_sqllog.storage.drivers import choose, require
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ _WRITER_CONNECT_ARGS: Mapping[str, Mapping[str, Any]] = {
 
 def open_database(place: Place, options: Mapping[str, Any] | None = None) -> Database:
     """Return the database that the handler's thread writes to; a SQLite file is created for its owner only."""
+    with IMPORTS:
+        database = _open(place, options)
+        return FencedDatabase(database) if place.is_sqlite else database
+
+
+def _open(place: Place, options: Mapping[str, Any] | None) -> Database:
     if isinstance(place.borrowed, Engine):
         return SyncDatabase(_in_schema(place.borrowed, place), is_borrowed=True)
     url = choose(place.url, asynchronous=False)
@@ -59,10 +66,13 @@ def open_database(place: Place, options: Mapping[str, Any] | None = None) -> Dat
     if url is None:
         return LoopDatabase(_create_async(place, settings))
     engine = _create(url, settings)
+    _connect_inside_a_fence(engine)
     if place.is_sqlite:
         sqlite.create_private_file(place.sqlite_path)
         sqlite.prepare_writer(engine)
     elif engine.dialect.name in mysql.DIALECTS:
+        import encodings.idna  # noqa: F401  # by connecting, if it is not imported here
+
         mysql.prepare_writer(engine)
     return SyncDatabase(engine, is_borrowed=False)
 
@@ -122,6 +132,16 @@ def _settings(url: sa.URL, place: Place, *, for_writing: bool, options: Mapping[
     return {**settings, **options, "connect_args": {**connect_args, **options.get("connect_args", {})}}
 
 
+def _connect_inside_a_fence(engine: Engine) -> None:
+    fence = Fence(longest_wait=CONNECT_SECONDS)
+
+    def connect(dialect: sa.Dialect, _record: object, arguments: Any, options: Any) -> Any:
+        with fence:
+            return dialect.connect(*arguments, **options)
+
+    sa.event.listen(engine, "do_connect", connect)
+
+
 def _create(url: sa.URL, settings: Mapping[str, Any]) -> Engine:
     try:
         return sa.create_engine(url, **settings)
@@ -133,6 +153,7 @@ def _create_async(place: Place, settings: Mapping[str, Any]) -> "AsyncEngine":
     from sqlalchemy.ext.asyncio import create_async_engine
 
     engine = create_async_engine(require(place.url, asynchronous=True), **settings)
+    _connect_inside_a_fence(engine.sync_engine)
     if place.url.get_backend_name() in mysql.DIALECTS:
         mysql.prepare_writer(engine.sync_engine)
     return engine

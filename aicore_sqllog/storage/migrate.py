@@ -14,6 +14,7 @@ from zlib import crc32
 import sqlalchemy as sa
 
 from aicore_sqllog.errors import SchemaError
+from aicore_sqllog.forks import IMPORTS
 from aicore_sqllog.storage import mysql
 from aicore_sqllog.storage.revisions import HEAD, VERSION_TABLE, Found, look, refuse_unusable
 
@@ -89,9 +90,12 @@ def downgrade(connection: sa.Connection, schema: str | None = None, revision: st
 
 def _run(connection: sa.Connection, schema: str | None, steps: Callable[[Any, Any], Any]) -> None:
     """Run the steps that *steps* gives for a script directory and the current heads."""
-    from alembic.operations import Operations
-    from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
+    with IMPORTS:
+        from alembic.operations import Operations
+        from alembic.runtime.migration import MigrationContext
+        from alembic.script import ScriptDirectory
+
+        from aicore_sqllog.storage.migrations import steps as _steps  # noqa: F401  # which the revisions import
 
     folder = Path(__file__).parent / "migrations"
     script = ScriptDirectory(folder, version_locations=[str(folder / "versions")])
