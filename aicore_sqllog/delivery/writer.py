@@ -110,7 +110,7 @@ class SqlWriter:
             return
         rows = self._loss_rows
         with contextlib.suppress(sa.exc.SQLAlchemyError, OSError):
-            self._database.run(lambda connection: insert_missing(OrmSession(connection), LlmLogLoss, rows))
+            self._database.run(lambda connection: insert_missing(_session(connection), LlmLogLoss, rows))
             self._loss_rows = []
 
     def close(self) -> None:
@@ -216,7 +216,7 @@ class SqlWriter:
         return Outcome(0, dead_lettered=kept, dropped=1 - kept)
 
     def _store(self, connection: sa.Connection, records: Sequence[CallRecord], may_be_stored: bool) -> Outcome:
-        with OrmSession(connection) as session:
+        with _session(connection) as session:
             self._choose_ids(session, records)
             stored = self._find(session, (self._chosen_ids[r.minted_id] for r in records)) if may_be_stored else set()
             fresh = [record for record in records if self._chosen_ids[record.minted_id] not in stored]
@@ -291,6 +291,11 @@ class SqlWriter:
             else with_session_metadata(record)
             for record in records
         ]
+
+
+def _session(connection: sa.Connection) -> OrmSession:
+    """Return a session inside the transaction or the savepoint of *connection*, which it neither ends nor undoes."""
+    return OrmSession(connection, join_transaction_mode="rollback_only")
 
 
 def _sum(*outcomes: Outcome) -> Outcome:
