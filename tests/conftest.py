@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from aicore_sqllog import SQLLogHandler, reader
+from tests import requirements
 from tests.servers import ASYNCHRONOUS_ALONE, BACKENDS, drop_database, new_database
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -97,5 +98,5 @@ def data() -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for line in REPORT:
+    for line in [*REPORT, *requirements.table()]:
         terminalreporter.write_line(line)

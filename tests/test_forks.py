@@ -176,9 +176,7 @@ if __name__ == "__main__":
 
 @ONE_OF_EACH
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
-def test_multiprocessing_children_write_what_they_queued_before_they_end(
-    method: str, url: str, tmp_path: Path
-) -> None:
+def test_multiprocessing_children_write_what_they_queued_before_they_end(method: str, url: str, tmp_path: Path) -> None:
     """R02, R04: they end by ``os._exit``, past ``atexit``."""
     run(MULTIPROCESSING, url, tmp_path, method)
     assert stored(url) == {"parent": 11, "child": 200}

@@ -1,4 +1,4 @@
-"""Records that a database refuses for ever: the others are stored, these are kept with the reason, and all is counted."""
+"""Records that a database refuses for ever: the others are stored, these kept with the reason, and all counted."""
 
 import json
 import logging
@@ -118,7 +118,12 @@ def test_what_cannot_be_kept_either_is_dropped_and_counted(
         call(log, number, bad=number in (3, 4))
     assert handler.flush() is False
     stats = handler.stats()
-    assert (stats.committed, stats.dropped_by_reason, stats.dead_lettered, stats.pending) == (9, {"unstorable": 2}, 0, 0)
+    assert (stats.committed, stats.dropped_by_reason, stats.dead_lettered, stats.pending) == (
+        9,
+        {"unstorable": 2},
+        0,
+        0,
+    )
     assert stats.accepted == stats.committed + stats.dropped
 
     call(log, 10, bad=False)
