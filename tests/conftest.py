@@ -10,6 +10,7 @@ import pytest
 
 from aicore_sqllog import SQLLogHandler, reader
 from aicore_sqllog.capture.privacy import OTEL_VARIABLE, OWN_VARIABLE
+from tests import requirements
 from tests.servers import ASYNCHRONOUS_ALONE, BACKENDS, drop_database, new_database
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,5 +110,5 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for line in REPORT:
+    for line in [*REPORT, *requirements.table()]:
         terminalreporter.write_line(line)

@@ -1,4 +1,4 @@
-"""Records that a database refuses for ever: the others are stored, these are kept with the reason, and all is counted."""
+"""Records that a database refuses for ever: the others are stored, these kept with the reason, and all counted."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ def call(log: logging.Logger, number: int, *, bad: bool) -> None:
 def make_refusing(make_handler: MakeHandler, log: logging.Logger, url: str, **options: Any) -> SQLLogHandler:
     """Return a handler whose tables are there and refuse every record of the provider ``bad``."""
     handler = make_handler(batch_size=RECORDS, **options)
-    call(log, -1, bad=False)
+    call(log, RECORDS, bad=False)
     assert handler.flush()
     execute(url, _ON_SQLITE if url.startswith("sqlite") else _ON_SERVERS)
     return handler
@@ -70,7 +70,7 @@ def test_the_good_are_stored_and_the_bad_are_kept_with_the_reason(
     assert (stats.committed, stats.dead_lettered, stats.pending) == (RECORDS + 1 - bad, bad, 0)
     assert stats.dropped == stats.duplicate == stats.retries == 0
     stored = {number for (number,) in execute(url, "select input_tokens from llm_operations")}
-    assert stored == {-1, *range(RECORDS)} - numbers_of_bad
+    assert stored == set(range(RECORDS + 1)) - numbers_of_bad
     assert execute(url, "select count(*) from llm_messages") == [(len(stored),)]
 
     kept = letters(tmp_path)
@@ -118,7 +118,12 @@ def test_what_cannot_be_kept_either_is_dropped_and_counted(
         call(log, number, bad=number in (3, 4))
     assert handler.flush() is False
     stats = handler.stats()
-    assert (stats.committed, stats.dropped_by_reason, stats.dead_lettered, stats.pending) == (9, {"unstorable": 2}, 0, 0)
+    assert (stats.committed, stats.dropped_by_reason, stats.dead_lettered, stats.pending) == (
+        9,
+        {"unstorable": 2},
+        0,
+        0,
+    )
     assert stats.accepted == stats.committed + stats.dropped
 
     call(log, 10, bad=False)

@@ -39,7 +39,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 ENDINGS = {
     "the default action": ("install_signal_handlers(); call(1); send(); wait()", -signal.SIGTERM),
     "another signal": (
-        "install_signal_handlers(signal.SIGUSR1, signal.SIGTERM); call(1); os.kill(os.getpid(), signal.SIGUSR1); wait()",
+        "install_signal_handlers(10, signal.SIGUSR1); call(1); os.kill(os.getpid(), signal.SIGUSR1); wait()",
         -signal.SIGUSR1,
     ),
     "a handler that exits": (
@@ -163,7 +163,9 @@ def test_a_database_that_never_answers_delays_the_end_by_the_timeout_and_a_secon
     for signals, timeout, least, most in ((1, 1, 1, 10), (2, 60, 0, 20)):
         with socket.create_server(("127.0.0.1", 0)) as hole:
             url = f"postgresql+psycopg2://u:p@127.0.0.1:{hole.getsockname()[1]}/d"
-            process = start("install_signal_handlers(); call(1); print('ready', flush=True); wait()", url, tmp_path, timeout)
+            process = start(
+                "install_signal_handlers(); call(1); print('ready', flush=True); wait()", url, tmp_path, timeout
+            )
             assert process.stdout is not None
             process.stdout.readline()
             started = time.monotonic()
