@@ -262,6 +262,8 @@ class SQLLogHandler(logging.Handler):
             return take_bare_snapshot(record, exc)
 
     def _seconds(self, timeout: float | None) -> float:
+        if _holds_lock_of_logging():
+            return 0.0
         seconds = self._shutdown_timeout if timeout is None else max(0.0, timeout)
         return seconds if _Exit.give_up_at is None else min(seconds, _Exit.seconds_left())
 
@@ -334,6 +336,17 @@ _LOSSES = {
     "unstorable": "dropped, for the database refuses them and the folder of dead letters is full or cannot be written.",
     "dead_lettered": "the database refuses them; they are in the user's state directory, under aicore_sqllog.",
 }
+
+
+def _holds_lock_of_logging() -> bool:
+    """
+    Return whether this thread is inside the lock of the logging module, as ``dictConfig`` is when it closes handlers.
+
+    Our thread needs that lock to make a connection, for SQLAlchemy asks for loggers there. To wait for it
+    would be to wait for the time-out; it goes on writing when the lock is free.
+    """
+    is_owned = getattr(getattr(logging, "_lock", None), "_is_owned", None)
+    return is_owned is not None and bool(is_owned())
 
 
 def _tell_nobody() -> None:

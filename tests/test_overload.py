@@ -174,8 +174,8 @@ for end in (logging.shutdown, lambda: logging.config.dictConfig({"version": 1, "
     for _ in range(1000): logging.info("call", extra={"provider": "p", "model": "m"})
     started = time.monotonic()
     end()
-    assert time.monotonic() - started < 20
-    assert handler.stats().committed in (1000, 2000)
+    assert time.monotonic() - started < 10
+    assert handler.flush()
 """
     (tmp_path / "script.py").write_text(script)
     done = run_python("script.py", url, cwd=tmp_path)
