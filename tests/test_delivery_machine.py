@@ -90,7 +90,7 @@ def recognise_nothing(session: Any, records: Any, may_be_stored: bool) -> Any:
     ("holder", "name", "fault"),
     [
         pytest.param(SyncDatabase, "run", acknowledge_before_commit, id="acknowledged-before-commit"),
-        pytest.param(writer, "choose_ids", recognise_nothing, id="replays-not-recognised"),
+        pytest.param(writer, "choose_ids", recognise_nothing, id="replays-not-recognised", marks=pytest.mark.long),
     ],
 )
 @pytest.mark.backends("postgresql+psycopg2")
