@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 
+from aicore_sqllog.storage.database import Database, FencedDatabase, LoopDatabase, SyncDatabase
 from tests.support import wait_until
 
 BACKENDS = {
@@ -72,6 +73,13 @@ def execute(url: URL | str, sql: str) -> list[Any]:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         result = connection.exec_driver_sql(sql.replace("%", "%%"))
         return [tuple(row) for row in result] if result.returns_rows else []
+
+
+def engine_of(database: Database | None) -> sa.Engine:
+    """Return the engine through which *database* is written to."""
+    assert isinstance(database, SyncDatabase | LoopDatabase | FencedDatabase)
+    engine = database.engine
+    return engine if isinstance(engine, sa.Engine) else engine.sync_engine
 
 
 def query(path: Path, sql: str) -> list[Any]:

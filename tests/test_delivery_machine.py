@@ -50,7 +50,7 @@ def machine_on(url: str, state: Path) -> Iterator[type[DeliveryMachine]]:
     try:
         with stand_before(url) as stand:
             # A connection to SQLite's file does not survive a fork, and takes the child's with it.
-            yield make_machine(stand, direct, state, forks=direct.dialect.name != "sqlite")
+            yield make_machine(stand, direct, state, forks=True)
     finally:
         direct.dispose()
 

@@ -15,12 +15,12 @@ from alembic.runtime.migration import MigrationContext
 from aicore_sqllog import SchemaError, SQLLogHandler, metadata, polars_from_db
 from aicore_sqllog.cli import main
 from aicore_sqllog.storage.connection import resolve
-from aicore_sqllog.storage.database import Database, LoopDatabase, SyncDatabase
+from aicore_sqllog.storage.database import Database
 from aicore_sqllog.storage.engines import open_database
 from aicore_sqllog.storage.migrate import downgrade, ensure_schema, upgrade
 from aicore_sqllog.storage.revisions import HEAD, VERSION_TABLE, look
 from tests.conftest import MakeHandler
-from tests.servers import ONE_OF_EACH, execute
+from tests.servers import ONE_OF_EACH, engine_of, execute
 
 CALL = {"llm": {"provider": "p", "model": "m", "messages": "q", "response": "a"}}
 
@@ -114,8 +114,7 @@ class _Killed(BaseException):
 
 def _run_until(database: Database, work: Callable[[sa.Connection], object], last: int) -> bool:
     """Do *work* until it has changed something *last* times, then cut the connection; return whether it was done."""
-    assert isinstance(database, SyncDatabase | LoopDatabase)
-    engine = database.engine if isinstance(database, SyncDatabase) else database.engine.sync_engine
+    engine = engine_of(database)
     count = 0
 
     def cut(connection: sa.Connection, cursor: object, statement: str, *_arguments: object) -> None:

@@ -240,3 +240,16 @@ def test_an_item_put_from_within_the_lock_is_taken() -> None:
         assert worker._books.accepted == 0
     assert worker.flush(30)
     assert sink.batches == [["nested"]]
+
+
+def test_an_outcome_that_does_not_add_up_settles_nothing() -> None:
+    outcomes = iter([Outcome(0), Outcome(1, duplicate=1), Outcome(2, duplicate=1)])
+    limits = Limits(flush_interval=3600)
+    worker: BatchWorker[int] = BatchWorker(
+        lambda items, attempt: next(outcomes), name="test-worker", limits=limits, make_queue=make_queue
+    )
+    for item in range(3):
+        worker.put(item, 1)
+    assert worker.flush(30)
+    assert (worker.books().committed, worker.books().duplicate, worker.books().retries) == (2, 1, 2)
+    assert balanced(worker.books())

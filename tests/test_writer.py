@@ -17,9 +17,8 @@ from aicore_sqllog.capture.snapshot import take_snapshot
 from aicore_sqllog.delivery.writer import SqlWriter
 from aicore_sqllog.storage import upsert
 from aicore_sqllog.storage.connection import resolve
-from aicore_sqllog.storage.database import LoopDatabase, SyncDatabase
 from aicore_sqllog.storage.upsert import _without_stored
-from tests.servers import execute
+from tests.servers import engine_of, execute
 
 BUILDER = RecordBuilder(Defaults())
 
@@ -83,9 +82,7 @@ def test_an_operation_id_that_is_taken_gets_a_fresh_one_and_is_counted(url: str)
 def test_a_batch_is_a_statement_a_table(url: str) -> None:
     writer = SqlWriter(resolve(url))
     writer.write(records(1), 1)
-    database = writer._database
-    assert isinstance(database, SyncDatabase | LoopDatabase)
-    engine = database.engine if isinstance(database, SyncDatabase) else database.engine.sync_engine
+    engine = engine_of(writer._database)
     statements: list[str] = []
     sa.event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2].split("(")[0]))
     writer.write(records(200), 1)
@@ -137,8 +134,7 @@ def test_an_engine_in_memory_works_within_the_process_or_is_refused(log: logging
 def test_our_writes_wait_in_wal_mode_with_foreign_keys(url: str, path: Path) -> None:
     writer = SqlWriter(resolve(url))
     writer.write(records(1), 1)
-    assert isinstance(writer._database, SyncDatabase)
-    with writer._database.engine.begin() as connection:
+    with engine_of(writer._database).begin() as connection:
         settings = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "foreign_keys", "busy_timeout")

@@ -47,7 +47,7 @@ class Pipeline:
 
     def __call__(self, snapshots: Sequence[Snapshot], attempt: int) -> Outcome:
         """Store the batch; a further attempt has the records of the first."""
-        if attempt == 1:
+        if attempt == 1 or len(self._records) != len(snapshots):  # the first may have ended while they were built
             self._records = [self._builder.build(snapshot) for snapshot in snapshots]
         writer = self._ready_writer()
         outcome = writer.write(self._records, attempt)

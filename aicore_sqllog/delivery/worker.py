@@ -226,7 +226,11 @@ class BatchWorker(Generic[T]):
         target = self.request_flush(settled.set)
         if not settled.is_set() and not self._has_thread():
             self._work_here(target, give_up_at)
-        settled.wait(max(0.0, give_up_at - time.monotonic()))
+        while not settled.wait(max(0.0, min(_RESTART_SECONDS, give_up_at - time.monotonic()))):
+            if time.monotonic() >= give_up_at:
+                break
+            with self._locked():  # a thread that was killed from outside would leave us waiting for nobody
+                self._ensure_thread()
         return self.end_flush(target, settled.set)
 
     def request_flush(self, on_settled: Callable[[], None]) -> int:
@@ -447,6 +451,8 @@ class BatchWorker(Generic[T]):
             attempt += 1
             try:
                 outcome = self._write(items, attempt)
+                if sum(outcome[:4]) != len(items):
+                    raise ValueError(f"{outcome} does not say what became of each of {len(items)} items")
             except BaseException as exc:
                 self._note_failure(exc, len(items), attempt)
             else:
@@ -460,7 +466,7 @@ class BatchWorker(Generic[T]):
     def _note_failure(self, exc: BaseException, count: int, attempt: int) -> None:
         with self._locked():
             self._books.retries += 1
-        with contextlib.suppress(Exception):  # the thread outlives whatever a callback does
+        with contextlib.suppress(BaseException):  # the thread outlives whatever a callback does
             self._on_failure(exc, count, attempt)
 
     def _settle(self, outcome: Outcome) -> None:

@@ -65,7 +65,8 @@ _LEFT_TO_THE_PARENT: list[object] = []
 class FencedDatabase:
     """A database that a fork must not find open, with our thread inside: SQLite; see ``forks.py``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: "SyncDatabase | LoopDatabase") -> None:
+        self.engine = database.engine
         self._database = database
         self._fence = Fence(before_fork=database.close)  # the next run connects again
 

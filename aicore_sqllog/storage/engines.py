@@ -58,7 +58,7 @@ def open_database(place: Place, options: Mapping[str, Any] | None = None) -> Dat
         return FencedDatabase(database) if place.is_sqlite else database
 
 
-def _open(place: Place, options: Mapping[str, Any] | None) -> Database:
+def _open(place: Place, options: Mapping[str, Any] | None) -> SyncDatabase | LoopDatabase:
     if isinstance(place.borrowed, Engine):
         return SyncDatabase(_in_schema(place.borrowed, place), is_borrowed=True)
     url = choose(place.url, asynchronous=False)
