@@ -33,7 +33,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "redactors": set(),
     "__init__": GROUND | DOORS | {"capture", "delivery", "storage", "querying"},
 }
-LARGEST_FILE, LARGEST_FUNCTION = 490, 45
+LARGEST_FILE, LARGEST_FUNCTION = 500, 45
 
 Sources = dict[str, str]
 """Source text by dotted module name, without the package's own."""
