@@ -165,6 +165,7 @@ class BatchWorker(Generic[T]):
         # Re-entrant, for a signal handler or a destructor may log while this very thread holds it.
         self._lock = threading.RLock()
         self._owner = 0
+        self._jitter = random.Random()  # the application's own sequence of random numbers is not ours to move
         self._side_door: deque[tuple[T, int]] = deque()
         self._work = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
@@ -458,7 +459,7 @@ class BatchWorker(Generic[T]):
             else:
                 self._settle(outcome)
                 return True
-            pause = random.uniform(0, min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempt))
+            pause = self._jitter.uniform(0, min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempt))
             if give_up_at is not None and time.monotonic() + pause >= give_up_at:
                 return False
             time.sleep(pause)
