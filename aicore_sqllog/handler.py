@@ -3,38 +3,32 @@ SQLLogHandler: the write door. Wires capture to delivery, and holds what ``loggi
 """
 
 import asyncio
-import atexit
 import contextlib
 import logging
-import os
-import sys
 import threading
-import time
-import weakref
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from aicore_sqllog import options
+from aicore_sqllog import lifecycle, options
 from aicore_sqllog.capture.build import Defaults, RecordBuilder
+from aicore_sqllog.capture.cargo import SnapshotCargo
 from aicore_sqllog.capture.privacy import Privacy, environment_consents
-from aicore_sqllog.capture.snapshot import Snapshot, lighten, take_bare_snapshot, take_snapshot
+from aicore_sqllog.capture.snapshot import Snapshot, take_bare_snapshot, take_snapshot
+from aicore_sqllog.delivery.books import UNSTORABLE, Loss, Outcome
 from aicore_sqllog.delivery.notices import Notices
 from aicore_sqllog.delivery.pipeline import Pipeline
-from aicore_sqllog.delivery.queue import BoundedQueue
+from aicore_sqllog.delivery.report import Report
 from aicore_sqllog.delivery.stats import HandlerStats
-from aicore_sqllog.delivery.worker import BatchWorker, Limits, Loss
+from aicore_sqllog.delivery.worker import BatchWorker
 
 if TYPE_CHECKING:
     from aicore_sqllog.delivery.writer import SqlWriter
     from aicore_sqllog.storage.connection import Connection
 
-__all__ = ["SQLLogHandler", "flush_all"]
+__all__ = ["SQLLogHandler"]
 
 THREAD_NAME = "sqllog-writer"
-_CONTENTION_ATTEMPTS = 4
-"""Writers that meet in one place make each other try again; only one that goes on is worth a word."""
 
 Redact = Callable[[str], str | None] | str
 """A redactor, or its ``"package.module:name"``."""
@@ -145,20 +139,19 @@ class SQLLogHandler(logging.Handler):
         self._place = resolve(connection, schema=options.read_name("schema", schema))
         self._migrate = options.read_choice("migrate", migrate, ("auto", "check", "off"))
         self._engine_options = options.read_mapping("engine_options", engine_options)
-        self._pipeline = Pipeline(RecordBuilder(defaults, privacy), self._make_writer, self._take_losses)
+        self._pipeline = Pipeline(RecordBuilder(defaults, privacy), self._make_writer, self._losses_of)
         self._worker: BatchWorker[Snapshot] = BatchWorker(
             self._pipeline,
             name=THREAD_NAME,
             limits=limits,
-            make_queue=_make_queue,
+            cargo=SnapshotCargo(),
             on_failure=self._note_failure,
             on_idle_end=self._pipeline.close,
         )
-        self._told_losses: Counter[str] = Counter()
+        self._report = Report(self._notices, self._shown_place)
         self._ignored = 0
-        self._last_error: str | None = None
         super().__init__(level)
-        _LIVE.add(self)
+        lifecycle.watch(self)
 
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
         """Filter and take *record*. Unlike other handlers' it takes no lock, which a flush may hold for long."""
@@ -175,8 +168,8 @@ class SQLLogHandler(logging.Handler):
                 self._ignored += 1
                 return
             self._worker.put(snapshot, snapshot.size)
-            if _Exit.give_up_at is not None:  # nothing will come by later to write it
-                self._worker.flush(_Exit.seconds_left())
+            if lifecycle.is_ending():  # nothing will come by later to write it
+                self._worker.flush(lifecycle.seconds_left())
         except Exception as exc:
             self._notices.say("emit", f"a record could not be taken: {type(exc).__qualname__}")
 
@@ -229,7 +222,7 @@ class SQLLogHandler(logging.Handler):
             pending_bytes=books.pending_bytes,
             oldest_age=books.oldest_age,
             last_commit=None if books.last_commit_at is None else datetime.fromtimestamp(books.last_commit_at, UTC),
-            last_error=self._last_error,
+            last_error=self._report.last_error,
         )
 
     def close(self) -> None:
@@ -265,7 +258,7 @@ class SQLLogHandler(logging.Handler):
         if _holds_lock_of_logging():
             return 0.0
         seconds = self._shutdown_timeout if timeout is None else max(0.0, timeout)
-        return seconds if _Exit.give_up_at is None else min(seconds, _Exit.seconds_left())
+        return min(seconds, lifecycle.seconds_left()) if lifecycle.is_ending() else seconds
 
     def _shown_place(self) -> str:
         from aicore_sqllog.storage.connection import show_url
@@ -275,67 +268,45 @@ class SQLLogHandler(logging.Handler):
     def _make_writer(self) -> "SqlWriter":
         from aicore_sqllog.delivery.writer import SqlWriter
 
-        return SqlWriter(self._place, self._engine_options, migrate=self._migrate, say=self._say)
-
-    def _say(self, text: str) -> None:
-        self._notices.say(text, text)
+        return SqlWriter(self._place, self._engine_options, migrate=self._migrate, say=self._report.say)
 
     def _note_failure(self, exc: BaseException, count: int, attempt: int) -> None:
-        from aicore_sqllog.storage.faults import Kind, diagnose
-
-        fault = diagnose(exc)
-        self._last_error = fault.summary
-        if fault.kind is not Kind.CONTENTION or attempt >= _CONTENTION_ATTEMPTS:
-            told = f"{count} records wait, for {self._shown_place()} took none of them: {fault}"
-            self._notices.say("write", told)
-        self._tell_losses()
+        self._report.failure(exc, count, attempt)
+        self._report.losses(self._worker.books())
         if self._on_error is not None and isinstance(exc, Exception):
-            self._on_error(exc, count)
+            from aicore_sqllog.storage.faults import without_values
 
-    def _take_losses(self) -> list[Loss]:
-        self._tell_losses()
-        return self._worker.take_losses()
+            self._on_error(without_values(exc), count)
 
-    def _tell_losses(self) -> None:
-        """Say what was lost since it was last said; on the worker's thread, never from within a log call."""
-        books = self._worker.books()
-        lost = Counter(books.dropped)
-        if books.dead_lettered:
-            lost["dead_lettered"] = books.dead_lettered
-        for reason, count in lost.items():
-            new = count - self._told_losses[reason]
-            if new and self._notices.say(f"lost {reason}", f"{new} records: {_LOSSES.get(reason, reason)}"):
-                self._told_losses[reason] = count
+    def _losses_of(self, outcome: Outcome) -> list[Loss]:
+        self._report.losses(self._worker.books(), outcome)
+        losses = self._worker.take_losses()
+        return [*losses, Loss.now(UNSTORABLE, outcome.dropped)] if outcome.dropped else losses
 
-    def _begin_flush(self) -> None:
+    # -- for lifecycle.py ------------------------------------------------------------------------
+
+    @property
+    def shutdown_timeout(self) -> float:
+        """Seconds that ``close``, ``flush`` and the end of the process may take."""
+        return self._shutdown_timeout
+
+    def begin_flush(self) -> None:
         """Have what waits written now, and wait for nothing."""
         self._worker.request_flush(_tell_nobody)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
         """At the end of the process: write what waits, and say what could not be stored."""
         self._worker.flush(self._seconds(None))
-        books = self._worker.books()
-        untold = Counter(books.dropped) - self._told_losses
-        lost = books.pending + untold.total()
-        if lost:
-            self._notices.say("exit", f"{lost} records could not be stored in {self._shown_place()}.")
+        self._report.end(self._worker.books())
 
-    def _reset_in_child(self) -> None:
+    def reset_in_child(self) -> None:
+        """In a forked child: begin anew, and leave queue, thread and connections to the parent."""
         self._worker.reset()
         self._pipeline.forget()
         self._place = self._place.in_child()
         self._notices = Notices()
-        self._told_losses = Counter()
+        self._report = Report(self._notices, self._shown_place)
         self._ignored = 0
-        self._last_error = None
-
-
-_LOSSES = {
-    "queue_full": "dropped, for the queue was full. Look at queue_size, queue_bytes and overflow.",
-    "event_loop": "dropped, for the queue was full and an event loop must not wait. Look at queue_bytes.",
-    "unstorable": "dropped, for the database refuses them and the folder of dead letters is full or cannot be written.",
-    "dead_lettered": "the database refuses them; they are in the user's state directory, under aicore_sqllog.",
-}
 
 
 def _holds_lock_of_logging() -> bool:
@@ -351,68 +322,3 @@ def _holds_lock_of_logging() -> bool:
 
 def _tell_nobody() -> None:
     """Nobody waits."""
-
-
-def _make_queue(limits: Limits) -> BoundedQueue[Snapshot]:
-    return BoundedQueue(limits.queue_size, limits.queue_bytes, lighten)
-
-
-_LIVE: "weakref.WeakSet[SQLLogHandler]" = weakref.WeakSet()
-
-
-def flush_all() -> None:
-    """Flush every handler of this process, all at once, each within its ``shutdown_timeout``."""
-    handlers = list(_LIVE)
-    started_at = time.monotonic()
-    for handler in handlers:
-        handler._begin_flush()
-    for handler in handlers:
-        handler.flush(started_at + handler._shutdown_timeout - time.monotonic())
-
-
-class _Exit:
-    """The end of the process: one deadline for all that is done in it."""
-
-    give_up_at: float | None = None
-    is_registered = False
-    """With multiprocessing; a child inherits that."""
-
-    @classmethod
-    def seconds_left(cls) -> float:
-        return 0.0 if cls.give_up_at is None else max(0.0, cls.give_up_at - time.monotonic())
-
-
-@atexit.register
-def _finish_all() -> None:
-    # Runs before logging.shutdown, which was registered earlier, and also for a handler that an
-    # application's later dictConfig has taken off logging's own list.
-    handlers = list(_LIVE)
-    if _Exit.give_up_at is None:
-        _Exit.give_up_at = time.monotonic() + max((handler._shutdown_timeout for handler in handlers), default=0.0)
-    for handler in handlers:  # all at once: one whose database is away leaves the others their time
-        handler._begin_flush()
-    for handler in handlers:
-        handler._finish()
-
-
-def _reset_all_in_child() -> None:
-    _Exit.give_up_at = None
-    for handler in list(_LIVE):
-        handler._reset_in_child()
-    _register_with_multiprocessing()
-
-
-def _register_with_multiprocessing() -> None:
-    """Have what waits written at the end of multiprocessing's processes, which is ``os._exit``, past ``atexit``."""
-    util = sys.modules.get("multiprocessing.util")  # not imported: then this is none of them, as yet
-    if util is not None and not _Exit.is_registered:
-        # A finalizer is forgotten when such a process starts; what is registered so is called then, and makes one.
-        util.register_after_fork(_finish_all, lambda finish: util.Finalize(None, finish, exitpriority=_LAST))
-        _Exit.is_registered = True
-
-
-_LAST = -1000
-
-_register_with_multiprocessing()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_all_in_child)

@@ -13,7 +13,7 @@ import signal
 import threading
 from types import FrameType
 
-from aicore_sqllog.handler import flush_all
+from aicore_sqllog.lifecycle import flush_all
 
 __all__ = ["install_signal_handlers"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from aicore_sqllog import SQLLogHandler, reader
 from aicore_sqllog.capture.privacy import OTEL_VARIABLE, OWN_VARIABLE
-from aicore_sqllog.handler import _LIVE
+from aicore_sqllog.lifecycle import _LIVE
 from tests import requirements
 from tests.servers import ASYNCHRONOUS_ALONE, BACKENDS, drop_database, new_database
 
@@ -62,6 +62,7 @@ def _quiet_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let a handler whose records still wait when its test ends say nothing into the output of others."""
     yield
     for handler in list(_LIVE):
+        assert isinstance(handler, SQLLogHandler)
         if handler.stats().pending:
             handler._notices.say = lambda reason, text: True  # type: ignore[method-assign]
 

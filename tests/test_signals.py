@@ -54,7 +54,7 @@ ENDINGS = {
         """
 install_signal_handlers()
 call(1)
-with handler._worker._locked():
+with handler._worker._intake.locked():
     send()
     time.sleep(0.2)
 wait()

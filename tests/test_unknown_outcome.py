@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from aicore_sqllog.capture.build import Defaults, RecordBuilder
 from aicore_sqllog.capture.record import CallRecord
 from aicore_sqllog.capture.snapshot import take_snapshot
+from aicore_sqllog.delivery.books import Loss, Outcome
 from aicore_sqllog.delivery.pipeline import Pipeline
-from aicore_sqllog.delivery.worker import Loss, Outcome
 from aicore_sqllog.delivery.writer import SqlWriter
 from aicore_sqllog.storage.connection import resolve
 from aicore_sqllog.storage.database import SyncDatabase
@@ -162,11 +162,11 @@ def test_an_id_that_another_takes_within_the_attempt_merges_no_calls(url: str) -
 
 @pytest.mark.backends("sqlite")
 def test_a_batch_that_is_stored_stays_settled_whatever_happens_to_the_losses_after_it(url: str) -> None:
-    def take_losses() -> list[Loss]:
+    def losses_of(outcome: Outcome) -> list[Loss]:
         raise RuntimeError("no losses")
 
     snapshot = take_snapshot(logging.makeLogRecord({"llm": {"model": "m", "response": "r"}}))
     assert snapshot is not None
-    pipeline = Pipeline(BUILDER, lambda: SqlWriter(resolve(url)), take_losses)
+    pipeline = Pipeline(BUILDER, lambda: SqlWriter(resolve(url)), losses_of)
     assert pipeline([snapshot], 1) == (1, 0, 0, 0, 0)
     pipeline.close()

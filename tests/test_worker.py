@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from aicore_sqllog.delivery.queue import BoundedQueue
-from aicore_sqllog.delivery.worker import BatchWorker, Books, Limits, Outcome
+from aicore_sqllog.delivery.books import Books, Outcome
+from aicore_sqllog.delivery.limits import Limits
+from aicore_sqllog.delivery.worker import BatchWorker
 from tests.support import wait_until
 
 
@@ -35,13 +36,22 @@ class Sink:
         return Outcome(len(items))
 
 
-def make_queue(limits: Limits) -> BoundedQueue[Any]:
-    return BoundedQueue(limits.queue_size, limits.queue_bytes, lambda item: None)
+class Plain:
+    """Items of which the queue can do nothing but keep them."""
+
+    def lighten(self, item: Any) -> None:
+        return None
+
+    def unload(self, item: Any) -> None:
+        return None
+
+    def load(self, item: Any, packed: bytes) -> Any:
+        raise AssertionError("nothing was unloaded")
 
 
 def make(sink: Sink, **limits: Any) -> BatchWorker[Any]:
     limited = Limits(**{"flush_interval": 3600, **limits})
-    return BatchWorker(sink, name="test-worker", limits=limited, make_queue=make_queue)
+    return BatchWorker(sink, name="test-worker", limits=limited, cargo=Plain())
 
 
 def balanced(books: Books) -> bool:
@@ -91,7 +101,7 @@ def test_flush_waits_for_what_is_in_flight_and_tells_when_time_is_over() -> None
 
 
 def test_one_thread_with_a_name_started_by_the_first_item_and_ended_by_stop() -> None:
-    worker = BatchWorker(Sink(), name="named-worker", limits=Limits(), make_queue=make_queue)
+    worker = BatchWorker(Sink(), name="named-worker", limits=Limits(), cargo=Plain())
 
     def named() -> list[threading.Thread]:
         return [thread for thread in threading.enumerate() if thread.name == "named-worker"]
@@ -195,7 +205,7 @@ def test_a_failed_batch_is_tried_again_in_order_and_told() -> None:
         sink,
         name="test-worker",
         limits=Limits(flush_interval=3600),
-        make_queue=make_queue,
+        cargo=Plain(),
         on_failure=lambda exc, count, attempt: told.append((str(exc), count, attempt)),
     )
     for item in range(3):
@@ -215,7 +225,7 @@ def test_a_callback_that_raises_does_not_stop_the_worker() -> None:
         raise RuntimeError("the callback")
 
     limits = Limits(flush_interval=3600)
-    worker = BatchWorker(sink, name="test-worker", limits=limits, make_queue=make_queue, on_failure=complain)
+    worker = BatchWorker(sink, name="test-worker", limits=limits, cargo=Plain(), on_failure=complain)
     worker.put(1, 1)
     assert worker.flush(60)
 
@@ -235,7 +245,7 @@ def test_an_item_put_from_within_the_lock_is_taken() -> None:
     """As a signal handler or a destructor does that logs while this thread is in the worker's lock."""
     sink = Sink()
     worker = make(sink)
-    with worker._locked():
+    with worker._intake.locked():
         worker.put("nested", 1)
         assert worker._books.accepted == 0
     assert worker.flush(30)
@@ -246,7 +256,7 @@ def test_an_outcome_that_does_not_add_up_settles_nothing() -> None:
     outcomes = iter([Outcome(0), Outcome(1, duplicate=1), Outcome(2, duplicate=1)])
     limits = Limits(flush_interval=3600)
     worker: BatchWorker[int] = BatchWorker(
-        lambda items, attempt: next(outcomes), name="test-worker", limits=limits, make_queue=make_queue
+        lambda items, attempt: next(outcomes), name="test-worker", limits=limits, cargo=Plain()
     )
     for item in range(3):
         worker.put(item, 1)

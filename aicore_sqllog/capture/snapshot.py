@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from aicore_sqllog.capture.context import Surroundings, current_surroundings
 from aicore_sqllog.capture.convert import to_consent
 from aicore_sqllog.capture.fields import GROUP_KEY, STANDARD_ATTRIBUTES, is_llm_record
-from aicore_sqllog.capture.freeze import Frozen, describe, freeze, thaw
+from aicore_sqllog.capture.freeze import Frozen, describe, freeze
 from aicore_sqllog.identity import mint
 
-__all__ = ["Failure", "Snapshot", "lighten", "take_bare_snapshot", "take_snapshot"]
+__all__ = ["Failure", "Snapshot", "size_of", "take_bare_snapshot", "take_snapshot"]
 
 _OVERHEAD_BYTES = 600
 _MAX_PLANS = 1_000
@@ -73,7 +73,6 @@ def take_snapshot(record: logging.LogRecord) -> Snapshot | None:
     values, size = freeze(plan.values_of(attributes))
     message = record.msg if type(record.msg) is str and not record.args else _format_message(record)
     failure = _describe_failure(record.exc_info) if record.exc_info else None
-    size += len(message) + _OVERHEAD_BYTES + (len(failure.traceback) if failure else 0)
     return Snapshot(
         mint(),
         record.created,
@@ -85,7 +84,7 @@ def take_snapshot(record: logging.LogRecord) -> Snapshot | None:
         values,
         failure,
         record.stack_info,
-        size,
+        size_of(size, message, failure),
         surroundings=current_surroundings(),
     )
 
@@ -96,32 +95,13 @@ def take_bare_snapshot(record: logging.LogRecord, fault: Exception) -> Snapshot:
     message = _format_message(record)
     return Snapshot(
         mint(), record.created, describe(record.name), describe(record.levelname), record.levelno, message,
-        (GROUP_KEY,), values, None, None, size + len(message) + _OVERHEAD_BYTES, surroundings=current_surroundings(),
+        (GROUP_KEY,), values, None, None, size_of(size, message, None), surroundings=current_surroundings(),
     )  # fmt: skip
 
 
-_CONTENT_FIELDS = frozenset(
-    {"messages", "response", "completion_args", "gen_ai.input.messages", "gen_ai.output.messages"}
-)
-
-
-def lighten(snapshot: Snapshot) -> tuple[Snapshot, int] | None:
-    """Return *snapshot* without its messages, and its size; None if it has none. All else it says is kept."""
-    values = dict(zip(snapshot.names, thaw(snapshot.values), strict=True))
-    kept = _without_messages(values)
-    group = values.get(GROUP_KEY)
-    if isinstance(group, dict):
-        kept[GROUP_KEY] = _without_messages(group)
-    if kept == values:
-        return None
-    frozen, size = freeze(tuple(kept.values()))
-    size += len(snapshot.message) + _OVERHEAD_BYTES + (len(snapshot.failure.traceback) if snapshot.failure else 0)
-    note = "the messages were left out, for the queue was full"
-    return snapshot._replace(names=tuple(kept), values=frozen, size=size, note=note), size
-
-
-def _without_messages(values: dict[Any, object]) -> dict[Any, object]:
-    return {name: value for name, value in values.items() if name not in _CONTENT_FIELDS}
+def size_of(values_size: int, message: str, failure: Failure | None) -> int:
+    """Return about how many bytes a snapshot takes whose frozen values take *values_size*."""
+    return values_size + len(message) + _OVERHEAD_BYTES + (len(failure.traceback) if failure else 0)
 
 
 def _wish(record: logging.LogRecord) -> object:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aicore_sqllog.capture.build import RecordBuilder
 from aicore_sqllog.capture.record import CallRecord
 from aicore_sqllog.capture.snapshot import Snapshot
-from aicore_sqllog.delivery.worker import Loss, Outcome
+from aicore_sqllog.delivery.books import Loss, Outcome
 from aicore_sqllog.forks import IMPORTS
 
 if TYPE_CHECKING:
@@ -30,18 +30,19 @@ class Pipeline:
 
         make_writer: Makes the writer, when the first batch comes.
 
-        take_losses: Returns what was lost since it was called last; it goes into a table of its own.
+        losses_of: Called with what became of a batch before that is settled; returns what was lost in it, and
+            otherwise since it was called last. That goes into a table of its own.
     """
 
     def __init__(
         self,
         builder: RecordBuilder,
         make_writer: "Callable[[], SqlWriter]",
-        take_losses: Callable[[], list[Loss]],
+        losses_of: Callable[[Outcome], list[Loss]],
     ) -> None:
         self._builder = builder
         self._make_writer = make_writer
-        self._take_losses = take_losses
+        self._losses_of = losses_of
         self._writer: SqlWriter | None = None
         self._records: list[CallRecord] = []
 
@@ -54,25 +55,25 @@ class Pipeline:
         self._records = []
         # The batch is stored: whatever happens now, its attempt has not failed.
         with contextlib.suppress(Exception):
-            writer.write_losses(self._take_losses())
+            writer.write_losses(self._losses_of(outcome))
         return outcome
 
     def close(self) -> None:
-        """Close the connections that are ours."""
-        self._with_writer(lambda writer: writer.close())
+        """Store what was lost and is not stored yet, and close the connections that are ours."""
+        if self._writer is not None:
+            with contextlib.suppress(Exception):
+                self._writer.write_losses(self._losses_of(Outcome(0)))
+            self._writer.close()
 
     def forget(self) -> None:
         """In a forked child: leave the connections, and the batch that was being written, to the parent."""
         self._records = []
-        self._with_writer(lambda writer: writer.forget())
-        self._writer = None
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.forget()
 
     def _ready_writer(self) -> "SqlWriter":
         if self._writer is None:
             with IMPORTS:
                 self._writer = self._make_writer()
         return self._writer
-
-    def _with_writer(self, act: Callable[["SqlWriter"], None]) -> None:
-        if self._writer is not None:
-            act(self._writer)

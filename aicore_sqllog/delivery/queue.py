@@ -1,16 +1,37 @@
 """
 A queue with bounds of items and bytes, whose oldest items can be made lighter before any is dropped.
 
-Knows nothing of its cargo, takes no lock (its owner does), and imports only the standard library.
+Knows nothing of its cargo, takes no lock (its owner does), and imports only the standard library and its ring.
 """
 
 from collections import deque
-from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-__all__ = ["BoundedQueue", "Entry"]
+from aicore_sqllog.delivery.ring import Ring, Span
+
+__all__ = ["BoundedQueue", "Cargo", "Entry"]
 
 T = TypeVar("T")
+
+_BACKLOG_SHARE = 1 / 32
+"""Of the bytes that may wait: past that the packed parts of items go into the ring. Before, the allocator is faster."""
+
+_LEAST_IN_RING = 512
+_MOST_LIGHTENED_AT_ONCE = 1_000
+"""What is made lighter for one item, within the call that brings it, must end."""
+
+
+class Cargo(Protocol[T]):
+    """What a queue may do to the items that wait in it."""
+
+    def lighten(self, item: T) -> tuple[T, int] | None:
+        """Return a lighter form of *item* and its size in bytes, or None where there is none."""
+
+    def unload(self, item: T) -> tuple[T, bytes] | None:
+        """Return *item* without its packed part, and that; None if it has none."""
+
+    def load(self, item: T, packed: bytes) -> T:
+        """Return what was unloaded as it was."""
 
 
 class Entry(NamedTuple, Generic[T]):
@@ -20,6 +41,8 @@ class Entry(NamedTuple, Generic[T]):
     size: int
     accepted_at: float
     item: T
+    packed: Span | None = None
+    """Where in the ring its packed part is."""
 
 
 class BoundedQueue(Generic[T]):
@@ -31,15 +54,16 @@ class BoundedQueue(Generic[T]):
 
         max_bytes: How many bytes may wait; an item larger than that is taken alone.
 
-        lighten: Returns a lighter form of an item and its size, or None where there is none.
+        cargo: Knows the items.
     """
 
-    def __init__(self, max_items: int, max_bytes: int, lighten: Callable[[T], tuple[T, int] | None]) -> None:
+    def __init__(self, max_items: int, max_bytes: int, cargo: Cargo[T]) -> None:
         self._max_items = max_items
         self._max_bytes = max_bytes
-        self._lighten = lighten
+        self._cargo = cargo
         self._light: deque[Entry[T]] = deque()
         self._whole: deque[Entry[T]] = deque()
+        self._ring = Ring(max_bytes)
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -57,27 +81,27 @@ class BoundedQueue(Generic[T]):
 
     def put(self, number: int, size: int, accepted_at: float, item: T) -> None:
         """Take *item* as the newest."""
-        self._whole.append(Entry(number, size, accepted_at, item))
+        span = None
+        if self.bytes > self._max_bytes * _BACKLOG_SHARE:
+            item, span = self._stow(item)
+        self._whole.append(Entry(number, size, accepted_at, item, span))
         self.bytes += size
 
     def pop(self) -> Entry[T]:
         """Remove and return the oldest."""
-        entry = (self._light or self._whole).popleft()
-        self.bytes -= entry.size
-        return entry
+        return self._pop_from(self._light or self._whole)
 
     def lighten_for(self, size: int) -> int:
         """Make the oldest whole items lighter until *size* bytes more fit, or none is left; return how many were."""
         lightened = 0
-        while self._whole and len(self) < self._max_items and self.bytes + size > self._max_bytes:
-            entry = self._whole.popleft()
-            lighter = self._lighten(entry.item)
-            if lighter is not None and lighter[1] < entry.size:
-                item, new_size = lighter
-                self.bytes += new_size - entry.size
-                entry = Entry(entry.number, new_size, entry.accepted_at, item)
-                lightened += 1
-            self._light.append(entry)
+        for _ in range(_MOST_LIGHTENED_AT_ONCE):
+            if not self._whole or len(self) >= self._max_items or self.bytes + size <= self._max_bytes:
+                break
+            entry = self._pop_from(self._whole)
+            lighter = self._lighter(entry)
+            lightened += lighter is not None
+            self._light.append(lighter or entry)
+            self.bytes += (lighter or entry).size
         return lightened
 
     def take(self, max_items: int, max_bytes: int) -> list[Entry[T]]:
@@ -90,3 +114,28 @@ class BoundedQueue(Generic[T]):
             taken.append(self.pop())
             size += oldest.size
         return taken
+
+    def _lighter(self, entry: Entry[T]) -> Entry[T] | None:
+        try:
+            lighter = self._cargo.lighten(entry.item)
+        except Exception:  # whatever it is about, it costs no item
+            return None
+        if lighter is None or lighter[1] >= entry.size:
+            return None
+        return Entry(entry.number, lighter[1], entry.accepted_at, lighter[0])
+
+    def _stow(self, item: T) -> tuple[T, Span | None]:
+        """Put the packed part of *item* into the ring, where there is room."""
+        unloaded = self._cargo.unload(item)
+        if unloaded is None or len(unloaded[1]) < _LEAST_IN_RING:
+            return item, None
+        span = self._ring.put(unloaded[1])
+        return (item, None) if span is None else (unloaded[0], span)
+
+    def _pop_from(self, waiting: deque[Entry[T]]) -> Entry[T]:
+        entry = waiting.popleft()
+        self.bytes -= entry.size
+        if entry.packed is None:
+            return entry
+        item = self._cargo.load(entry.item, self._ring.pop(entry.packed))
+        return Entry(entry.number, entry.size, entry.accepted_at, item)

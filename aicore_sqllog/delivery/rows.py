@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aicore_sqllog.capture.record import CallRecord, Session
-from aicore_sqllog.delivery.worker import Loss
+from aicore_sqllog.delivery.books import Loss
 from aicore_sqllog.identity import message_id, mint
 from aicore_sqllog.storage.types import EncodedJson
 from aicore_sqllog.text import fit_name

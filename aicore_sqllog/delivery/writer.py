@@ -14,9 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session as OrmSession
 
 from aicore_sqllog.capture.record import CallRecord, Session
+from aicore_sqllog.delivery.books import Loss, Outcome
 from aicore_sqllog.delivery.dead_letters import DeadLetters
 from aicore_sqllog.delivery.fit import fit_rows
 from aicore_sqllog.delivery.ids import choose_ids, parts
+from aicore_sqllog.delivery.isolation import Isolation, sum_outcomes
 from aicore_sqllog.delivery.rows import (
     loss_row,
     message_rows,
@@ -25,7 +27,6 @@ from aicore_sqllog.delivery.rows import (
     session_row,
     with_session_metadata,
 )
-from aicore_sqllog.delivery.worker import Loss, Outcome
 from aicore_sqllog.storage import mysql
 from aicore_sqllog.storage.connection import Place, show_url
 from aicore_sqllog.storage.create import create_if_missing
@@ -39,8 +40,8 @@ from aicore_sqllog.storage.upsert import insert_missing
 __all__ = ["SqlWriter"]
 
 _SESSIONS_REMEMBERED = 10_000
-_CUTS_OF_ONE_TOO_LARGE = 6
-"""How many attempts at a record must end its connection before it is given up as too large."""
+_UNEXPECTED_ATTEMPTS = 3
+"""An error that nobody thought of is taken for a record's when it comes for so many times."""
 
 
 class SqlWriter:
@@ -75,12 +76,13 @@ class SqlWriter:
         self._dead_letters = dead_letters or DeadLetters(show_url(place.url))
         self._loss_rows: list[dict[str, Any]] = []
         self._database: Database | None = None
+        self._file: tuple[int, int] | None = None
         self._largest_row: int | None = None
         self._stored_sessions: set[str] = set()
 
     def write(self, records: Sequence[CallRecord], attempt: int) -> Outcome:
         """
-        Store *records*; nothing of them is stored if this raises, as far as the database told us.
+        Store *records*; nothing of them is settled if this raises, and a further attempt finds what is stored.
 
         Where one of them can never be stored, the others are, and it goes to the dead letters.
         """
@@ -91,15 +93,27 @@ class SqlWriter:
             outcome = database.run(lambda connection: self._store(connection, records, attempt > 1))
         except Exception as exc:
             self._stored_sessions = set()
-            kind = self._kind_of(exc, attempt)
-            if kind is Kind.POISON:
-                outcome = self._without_poison(database, records)
-            elif kind is Kind.OVERSIZE:
-                outcome = self._in_pieces(database, records, exc, attempt)
-            else:
-                raise
+            return self._write_in_pieces(database, records, exc, attempt)
         self._remember_sessions(record.session.session_id for record in records)
         return outcome
+
+    def _write_in_pieces(
+        self, database: Database, records: Sequence[CallRecord], exc: Exception, attempt: int
+    ) -> Outcome:
+        """Store what can be stored of *records*, if *exc* is the fault of one of them; else raise it."""
+        kind = self._kind_of(exc, attempt)
+        if kind not in (Kind.POISON, Kind.OVERSIZE):
+            if kind is Kind.MISCONFIGURED:
+                self.close()  # tables may be missing: the next attempt brings them up to date again
+            raise exc
+        isolation = Isolation(
+            database,
+            lambda connection, part: self._store(connection, part, True),
+            lambda failure: self._kind_of(failure, max(attempt, 2)),
+            attempt,
+        )
+        outcome = isolation.run(records, exc, kind)
+        return sum_outcomes(outcome, *(self._bury(record, reason) for record, reason in isolation.refused))
 
     def write_losses(self, losses: Sequence[Loss]) -> None:
         """Store what was lost, and what of it could not be stored before; if it cannot be now, it is the next time."""
@@ -124,6 +138,8 @@ class SqlWriter:
             database.forget()
 
     def _ready_database(self) -> Database:
+        if self._database is not None and self._file != self._place.file_identity():
+            self.close()  # the file was moved or removed: what is written to it now, nobody would find
         if self._database is None:
             database = open_database(self._place, self._engine_options)
             try:
@@ -131,7 +147,7 @@ class SqlWriter:
             except BaseException:
                 database.close()
                 raise
-            self._database = database
+            self._database, self._file = database, self._place.file_identity()
         return self._database
 
     def _prepare(self, database: Database) -> None:
@@ -157,6 +173,8 @@ class SqlWriter:
 
     def _kind_of(self, exc: Exception, attempt: int) -> Kind:
         kind = diagnose(exc).kind
+        if kind is Kind.UNEXPECTED:
+            return Kind.POISON if attempt >= _UNEXPECTED_ATTEMPTS else Kind.TRANSIENT
         if kind is Kind.TRANSIENT and attempt > 1 and self._cut_on_a_statement(exc) and self._answers():
             return Kind.OVERSIZE  # MySQL ends the connection on a statement that is too large, as if it were away
         return kind
@@ -174,49 +192,6 @@ class SqlWriter:
         except Exception:
             return False
         return True
-
-    def _without_poison(self, database: Database, records: Sequence[CallRecord]) -> Outcome:
-        """Store what can be, in one transaction; put what cannot, found by halving, to the dead letters."""
-        poison: list[tuple[CallRecord, str]] = []
-
-        def store(connection: sa.Connection, part: Sequence[CallRecord]) -> Outcome:
-            try:
-                with connection.begin_nested():
-                    return self._store(connection, part, True)
-            except Exception as exc:
-                fault = diagnose(exc)
-                if fault.kind is not Kind.POISON:
-                    raise
-                if len(part) == 1:
-                    poison.append((part[0], fault.summary))
-                    return Outcome(0)
-            middle = len(part) // 2
-            return _sum(store(connection, part[:middle]), store(connection, part[middle:]))
-
-        def store_all(connection: sa.Connection) -> Outcome:
-            poison.clear()
-            return store(connection, records)
-
-        outcome = database.run(store_all)
-        return _sum(outcome, *(self._bury(record, reason) for record, reason in poison))
-
-    def _in_pieces(self, database: Database, records: Sequence[CallRecord], exc: Exception, attempt: int) -> Outcome:
-        """Store halves, each in a transaction of its own, for the connection may end with a statement too large."""
-        if len(records) == 1:
-            if diagnose(exc).kind is Kind.TRANSIENT and attempt < _CUTS_OF_ONE_TOO_LARGE:
-                raise exc  # a network that fails cuts connections, too
-            return self._bury(records[0], diagnose(exc).summary)
-        middle = len(records) // 2
-        outcome = Outcome(0)
-        for part in (records[:middle], records[middle:]):
-            try:
-                stored = database.run(lambda connection, part=part: self._store(connection, part, True))  # type: ignore[misc]
-            except Exception as failure:
-                if self._kind_of(failure, 2) is not Kind.OVERSIZE:
-                    raise
-                stored = self._in_pieces(database, part, failure, attempt)
-            outcome = _sum(outcome, stored)
-        return outcome
 
     def _bury(self, record: CallRecord, reason: str) -> Outcome:
         kept = self._dead_letters.add([record], reason)
@@ -275,7 +250,3 @@ class SqlWriter:
 def _session(connection: sa.Connection) -> OrmSession:
     """Return a session inside the transaction or the savepoint of *connection*, which it neither ends nor undoes."""
     return OrmSession(connection, join_transaction_mode="rollback_only")
-
-
-def _sum(*outcomes: Outcome) -> Outcome:
-    return Outcome(*map(sum, zip(*outcomes, strict=True)))

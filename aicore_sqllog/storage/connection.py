@@ -51,6 +51,16 @@ class Place:
         database = self.url.database or ""
         return Path(database.removeprefix("file:").partition("?")[0])
 
+    def file_identity(self) -> tuple[int, int] | None:
+        """Return what tells the SQLite file from another at its path; None if there is none, or it is lent to us."""
+        if not self.is_sqlite or self.borrowed is not None:
+            return None
+        try:
+            found = self.sqlite_path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
     def in_child(self) -> "Place":
         """
         Return the same place for a forked child: a lent engine's connections are left to the parent.

@@ -5,7 +5,7 @@ What a database's error means, and what a person can do about it; told without p
 import re
 from collections.abc import Mapping
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
@@ -13,6 +13,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from aicore_sqllog.errors import SQLLogError
 
 __all__ = ["Fault", "Kind", "diagnose", "summarize", "without_values"]
+
+E = TypeVar("E", bound=BaseException)
 
 _MAX_LENGTH = 300
 
@@ -30,6 +32,8 @@ class Kind(Enum):
     """Smaller statements."""
     POISON = "poison"
     """Nothing: a record in the batch can never be stored."""
+    UNEXPECTED = "unexpected"
+    """Not known: perhaps the next attempt, perhaps a record in the batch is what nobody thought of."""
 
 
 class Fault(NamedTuple):
@@ -58,9 +62,9 @@ def summarize(exc: BaseException) -> str:
     return f"{type(cause).__name__}: {text}" if text else type(cause).__name__
 
 
-def without_values(exc: SQLAlchemyError) -> SQLAlchemyError:
+def without_values(exc: E) -> E:
     """Return *exc* such that printing it shows no parameters, which a borrowed engine and psycopg2 would."""
-    if isinstance(exc, DBAPIError):
+    if isinstance(exc, StatementError):
         exc.hide_parameters = True
         for error in (exc, exc.orig):
             if isinstance(error, BaseException) and len(error.args) == 1 and isinstance(error.args[0], str):
@@ -97,9 +101,9 @@ def diagnose(exc: BaseException) -> Fault:
         return Fault(Kind.POISON, summary)
     if isinstance(exc, FileNotFoundError | PermissionError | NotADirectoryError | IsADirectoryError):
         return Fault(Kind.MISCONFIGURED, summary, _NO_FOLDER)
-    if isinstance(exc, SQLAlchemyError | OSError | TimeoutError):
+    if isinstance(exc, SQLAlchemyError | OSError | TimeoutError | MemoryError):
         return Fault(Kind.TRANSIENT, summary)
-    return Fault(Kind.TRANSIENT, summary, "This is not expected: please report it.")
+    return Fault(Kind.UNEXPECTED, summary, "This is not expected: please report it.")
 
 
 _Reading = tuple[Kind, str] | None

@@ -1,0 +1,82 @@
+"""
+What a handler tells a person about failures and losses, on stderr, and what it remembers of that.
+
+Told from the worker's thread or at the end of the process, never from within a log call.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+from aicore_sqllog.delivery.books import UNSTORABLE, Books, Outcome
+from aicore_sqllog.delivery.notices import Notices
+
+__all__ = ["Report"]
+
+_CONTENTION_ATTEMPTS = 4
+"""Writers that meet in one place make each other try again; only one that goes on is worth a word."""
+
+_DEAD_LETTERED = "dead_lettered"
+_LOSSES = {
+    "queue_full": "dropped, for the queue was full. Look at queue_size, queue_bytes and overflow.",
+    "event_loop": "dropped, for the queue was full and an event loop must not wait. Look at queue_bytes.",
+    UNSTORABLE: "dropped, for the database refuses them and the folder of dead letters is full or cannot be written.",
+    _DEAD_LETTERED: "the database refuses them; they are in the user's state directory, under aicore_sqllog.",
+}
+
+
+class Report:
+    """
+    Tells what happens to the records of one handler; of a reason that recurs, once a minute.
+
+    Args:
+        notices: Where it is said.
+
+        show_place: Returns the database as it may be shown.
+    """
+
+    def __init__(self, notices: Notices, show_place: Callable[[], str]) -> None:
+        self._notices = notices
+        self._show_place = show_place
+        self._told: Counter[str] = Counter()
+        self.last_error: str | None = None
+        """What the last failed attempt met, without parameters."""
+
+    def say(self, text: str) -> None:
+        """Say *text*; the same text once a minute."""
+        self._notices.say(text, text)
+
+    def failure(self, exc: BaseException, count: int, attempt: int) -> None:
+        """Tell that *count* records could not be written and will be tried again, with cause and remedy."""
+        from aicore_sqllog.storage.faults import Kind, diagnose
+
+        fault = diagnose(exc)
+        self.last_error = fault.summary
+        if fault.kind is not Kind.CONTENTION or attempt >= _CONTENTION_ATTEMPTS:
+            text = f"{count} records wait, for {self._show_place()} took none of them: {fault}"
+            self._notices.say(f"write {fault.kind.value}", text)
+
+    def losses(self, books: Books, outcome: Outcome | None = None) -> None:
+        """Tell what was lost since it was last told: what *books* say, and a batch that they do not hold yet."""
+        for reason, count in _lost(books, outcome).items():
+            new = count - self._told[reason]
+            if new > 0 and self._notices.say(f"lost {reason}", f"{new} records: {_LOSSES.get(reason, reason)}"):
+                self._told[reason] = count
+
+    def end(self, books: Books) -> None:
+        """At the end of the process: tell, in one line, what could not be stored and was not told yet."""
+        untold = _lost(books) - self._told
+        missing = books.pending + untold.total()
+        if missing:
+            parts = {"still waited": books.pending, "are dead letters": untold.pop(_DEAD_LETTERED, 0)}
+            parts["were dropped"] = untold.total()
+            told = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+            self._notices.say("exit", f"{missing} records could not be stored in {self._show_place()}: {told}.")
+
+
+def _lost(books: Books, outcome: Outcome | None = None) -> Counter[str]:
+    lost = Counter(books.dropped)
+    lost[_DEAD_LETTERED] += books.dead_lettered
+    if outcome is not None:
+        lost[UNSTORABLE] += outcome.dropped
+        lost[_DEAD_LETTERED] += outcome.dead_lettered
+    return lost
