@@ -289,6 +289,27 @@ def test_records_of_its_own_thread_are_ignored(log: logging.Logger, url: str) ->
     assert execute(url, "select count(*) from llm_operations") == [(100,)]
 
 
+def test_a_thread_that_gets_the_number_of_ours_is_heard(
+    make_handler: MakeHandler, log: logging.Logger, path: Path
+) -> None:
+    """The system gives the number of a thread that ended to the next."""
+    handler = make_handler()
+    numbers = set()
+
+    def call() -> None:
+        numbers.add(threading.get_ident())
+        log.info("call", extra={"provider": "p", "model": "m"})
+
+    for _ in range(20):
+        thread = threading.Thread(target=call)
+        thread.start()
+        thread.join()
+        handler.close()
+    assert len(numbers) < 20, "no number was given twice: nothing was shown"
+    stats = handler.stats()
+    assert (stats.accepted, stats.committed, stats.ignored) == (20, 20, 0)
+
+
 def test_no_fault_of_a_record_reaches_the_application(make_handler: MakeHandler, log: logging.Logger, url: str) -> None:
     class Hostile:
         def __repr__(self) -> str:

@@ -125,9 +125,6 @@ def test_what_cannot_be_kept_either_is_dropped_and_counted(
         0,
     )
     assert stats.accepted == stats.committed + stats.dropped
-
-    call(log, 10, bad=False)
-    assert handler.flush() is True
     assert execute(url, "select reason, count from llm_log_losses") == [("unstorable", 2)]
     assert "2 records: dropped" in capfd.readouterr().err
 

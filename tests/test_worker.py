@@ -1,6 +1,8 @@
 """The worker, with no database: when a batch is due, what the bounds do, and the books."""
 
+import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -176,8 +178,6 @@ def test_block_waits_for_room_and_loses_nothing() -> None:
 
 
 def test_block_gives_up_in_time_and_never_blocks_a_running_loop() -> None:
-    import asyncio
-
     sink = Sink()
     sink.gate.clear()
     worker = make(sink, queue_size=1, batch_size=1, block_seconds=0.01)
@@ -263,3 +263,106 @@ def test_an_outcome_that_does_not_add_up_settles_nothing() -> None:
     assert worker.flush(30)
     assert (worker.books().committed, worker.books().duplicate, worker.books().retries) == (2, 1, 2)
     assert balanced(worker.books())
+
+
+def without_pauses(worker: BatchWorker[Any]) -> list[float]:
+    """Have *worker* make no pause; return the list of how long each might have been at most."""
+    longest: list[float] = []
+
+    def uniform(a: float, b: float) -> float:
+        longest.append(b)
+        return 0.0
+
+    worker._jitter.uniform = uniform  # type: ignore[method-assign]
+    return longest
+
+
+def pausing_for_ever(sink: Sink) -> BatchWorker[Any]:
+    """Return a worker whose first attempt failed; it would make the next one tomorrow."""
+    sink.faults = [OSError("away")]
+    worker = make(sink)
+    worker._jitter.uniform = lambda a, b: 86_400.0  # type: ignore[method-assign]
+    worker.put(1, 1)
+    assert worker.flush(0) is False
+    wait_until(lambda: worker.books().retries == 1)
+    return worker
+
+
+@pytest.mark.parametrize("how", ["flush", "stop", "request_flush"])
+def test_a_flush_ends_the_pause_after_a_failed_attempt(how: str) -> None:
+    """The database may be back, and the process at its end: it would be too late tomorrow."""
+    sink = Sink()
+    worker = pausing_for_ever(sink)
+    settled = threading.Event()
+    if how == "request_flush":
+        worker.request_flush(settled.set)
+        assert settled.wait(30)
+    else:
+        assert getattr(worker, how)(30) is True
+    assert sink.batches == [[1]]
+
+
+def test_while_a_flush_waits_no_pause_is_long() -> None:
+    sink = Sink()
+    worker = make(sink)
+    longest = without_pauses(worker)
+    sink.faults = [OSError("away") for _ in range(20)]
+    worker.put(1, 1)
+    assert worker.flush(60)
+    assert len(longest) >= 19
+    assert max(longest) <= 0.5
+
+
+def test_pauses_grow_to_a_bound_where_nobody_waits() -> None:
+    sink = Sink()
+    worker = make(sink, flush_interval=0.001)
+    longest = without_pauses(worker)
+    sink.faults = [OSError("away") for _ in range(2_000)]
+    worker.put(1, 1)
+    wait_until(lambda: worker.books().committed == 1)
+    assert longest[:3] == [0.2, 0.4, 0.8]
+    assert max(longest) == longest[-1] == 30.0
+
+
+def test_an_ended_thread_leaves_its_number_to_whom_the_system_gives_it() -> None:
+    worker = make(Sink())
+    for _ in range(20):
+        worker.put(1, 1)
+        assert worker.stop(30)
+        wait_until(lambda: worker.thread_id == 0)
+    assert worker.books().committed == 20
+
+
+def test_two_who_flush_where_no_thread_can_be_started_write_each_item_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at the end of an interpreter that starts no threads any more."""
+    sink = Sink()
+    worker = make(sink, batch_size=2)
+    flushers = [threading.Thread(target=worker.flush, args=(30,)) for _ in range(4)]
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "test-worker":
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for item in range(100):
+        worker.put(item, 1)
+    for flusher in flushers:
+        flusher.start()
+    for flusher in flushers:
+        flusher.join(60)
+    assert sink.items() == list(range(100))
+    assert worker.books().committed == 100
+    assert balanced(worker.books())
+
+
+def test_a_flush_without_a_thread_is_over_when_its_time_is() -> None:
+    worker = make(Sink())
+    worker._desk.acquire()  # somebody else writes, and does not come back
+    worker._start_again_at = time.monotonic() + 1_000
+    worker.put(1, 1)
+    assert worker.flush(0.05) is False
+    worker._desk.release()
+    worker._start_again_at = 0.0
+    assert worker.flush(30) is True

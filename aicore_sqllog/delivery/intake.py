@@ -156,8 +156,11 @@ class Intake(Generic[T]):
 
     def _await_room(self, size: int) -> str | None:
         """Wait until there is room; return why there will be none, or None."""
-        # Who comes later waits behind those who wait already: room would never be left for these.
-        if not (self._blocked or self.queue.is_full_for(size)) or self._owner == threading.get_ident():
+        # Who comes later waits behind those who wait already: room would never be left for these. Those at the door
+        # will be in the queue, and may be as large.
+        coming = len(self._door) + 1
+        is_full = self._blocked or self.queue.is_full_for(coming * size, coming)
+        if not is_full or self._owner == threading.get_ident():
             return None
         if _is_on_event_loop():
             return "event_loop"

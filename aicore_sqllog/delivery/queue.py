@@ -75,9 +75,10 @@ class BoundedQueue(Generic[T]):
         waiting = self._light or self._whole
         return waiting[0] if waiting else None
 
-    def is_full_for(self, size: int) -> bool:
-        """Whether one more item of *size* bytes would be too much."""
-        return len(self) > 0 and (len(self) >= self._max_items or self.bytes + size > self._max_bytes)
+    def is_full_for(self, size: int, items: int = 1) -> bool:
+        """Whether *items* more, of *size* bytes together, would be too much; one alone never is."""
+        items += len(self)
+        return items > 1 and (items > self._max_items or self.bytes + size > self._max_bytes)
 
     def put(self, number: int, size: int, accepted_at: float, item: T) -> None:
         """Take *item* as the newest."""
