@@ -15,7 +15,7 @@ from aicore_sqllog.capture.build import Defaults, RecordBuilder
 from aicore_sqllog.capture.cargo import SnapshotCargo
 from aicore_sqllog.capture.privacy import Privacy, environment_consents
 from aicore_sqllog.capture.snapshot import Snapshot, take_bare_snapshot, take_snapshot
-from aicore_sqllog.delivery.books import UNSTORABLE, Loss, Outcome
+from aicore_sqllog.delivery.books import UNSTORABLE, UNTAKEN, Loss, Outcome
 from aicore_sqllog.delivery.notices import Notices
 from aicore_sqllog.delivery.pipeline import Pipeline
 from aicore_sqllog.delivery.report import Report
@@ -139,7 +139,9 @@ class SQLLogHandler(logging.Handler):
         self._place = resolve(connection, schema=options.read_name("schema", schema))
         self._migrate = options.read_choice("migrate", migrate, ("auto", "check", "off"))
         self._engine_options = options.read_mapping("engine_options", engine_options)
-        self._pipeline = Pipeline(RecordBuilder(defaults, privacy), self._make_writer, self._losses_of)
+        self._pipeline = Pipeline(
+            RecordBuilder(defaults, privacy), self._make_writer, self._note_losses, self._take_losses
+        )
         self._worker: BatchWorker[Snapshot] = BatchWorker(
             self._pipeline,
             name=THREAD_NAME,
@@ -172,6 +174,8 @@ class SQLLogHandler(logging.Handler):
                 self._worker.flush(lifecycle.seconds_left())
         except Exception as exc:
             self._notices.say("emit", f"a record could not be taken: {type(exc).__qualname__}")
+            with contextlib.suppress(Exception):
+                self._worker.refuse(UNTAKEN)
 
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # logging ignores the outcome
         """
@@ -278,10 +282,12 @@ class SQLLogHandler(logging.Handler):
 
             self._on_error(without_values(exc), count)
 
-    def _losses_of(self, outcome: Outcome) -> list[Loss]:
+    def _note_losses(self, outcome: Outcome) -> None:
+        self._worker.note_loss(UNSTORABLE, outcome.dropped)
         self._report.losses(self._worker.books(), outcome)
-        losses = self._worker.take_losses()
-        return [*losses, Loss.now(UNSTORABLE, outcome.dropped)] if outcome.dropped else losses
+
+    def _take_losses(self) -> list[Loss]:
+        return self._worker.take_losses()
 
     # -- for lifecycle.py ------------------------------------------------------------------------
 

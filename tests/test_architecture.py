@@ -149,7 +149,7 @@ def reached(sources: Sources, module: str) -> set[str]:
 
 def test_the_worker_and_what_it_stands_on_know_only_the_standard_library(sources: Sources) -> None:
     found = reached(sources, "delivery.worker")
-    beside = {"worker", "intake", "queue", "ring", "books", "flushes", "limits"}
+    beside = {"worker", "bell", "intake", "queue", "ring", "books", "flushes", "limits"}
     assert found == {f"delivery.{name}" for name in beside}
     for module in found:
         foreign = foreign_to_standard_library(sources[module])

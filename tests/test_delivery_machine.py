@@ -30,7 +30,9 @@ FEW = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-MANY = settings(FEW, max_examples=2000, derandomize=False, print_blob=True)
+PARTS = 4
+"""Of the long run, so that it can use several processes."""
+MANY = settings(FEW, max_examples=2000 // PARTS, derandomize=False, print_blob=True)
 FIND = settings(FEW, max_examples=200)
 
 
@@ -69,8 +71,9 @@ def test_every_record_is_stored_once_whatever_happens(url: str, tmp_path: Path) 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.backends("postgresql+psycopg2", "sqlite")
-def test_every_record_is_stored_once_whatever_happens_2000_times(url: str, tmp_path: Path) -> None:
+def test_every_record_is_stored_once_whatever_happens_2000_times(url: str, part: int, tmp_path: Path) -> None:
     run(url, tmp_path, MANY)
 
 

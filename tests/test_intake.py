@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from aicore_sqllog.delivery import intake as intake_module
+from aicore_sqllog.delivery.intake import _Arrival
 from aicore_sqllog.delivery.worker import BatchWorker
 from tests.support import wait_until
 from tests.test_worker import Sink, balanced, make
@@ -49,9 +50,9 @@ def test_an_item_is_accepted_while_another_thread_holds_the_lock_and_taken_in_wh
 
 def test_what_is_logged_before_the_books_are_read_or_a_flush_begins_is_in_them() -> None:
     worker = make(Sink())
-    worker._intake._door.append(("left by a thread that found the lock taken", 1, 0.0, None))
+    worker._intake._door.append(_Arrival("left by a thread that found the lock taken", 1, 0.0, None))
     assert worker.books().accepted == 1
-    worker._intake._door.append(("another", 1, 0.0, None))
+    worker._intake._door.append(_Arrival("another", 1, 0.0, None))
     assert worker.flush(30)
     assert worker.books().committed == 2
 

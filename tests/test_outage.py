@@ -120,8 +120,11 @@ def test_a_problem_met_in_a_log_call_is_told_once_and_not_through_logging(
     logging.getLogger("aicore_sqllog").debug("would have been heard")
     assert heard == ["would have been heard"] * 2, "there and at the root"
     call(log, 1_000)
-    assert handler.flush()
+    assert handler.flush() is False, "a thousand were lost"
     assert query(path, "select input_tokens from llm_operations") == [(1_000,)]
+    stats = handler.stats()
+    assert (stats.accepted, stats.committed, stats.dropped_by_reason) == (1_001, 1, {"untaken": 1_000})
+    assert query(path, "select reason, count from llm_log_losses") == [("untaken", 1_000)]
 
 
 LOOP = """
@@ -253,7 +256,7 @@ def test_when_the_database_is_back_the_memory_is_too(records: int, most: float, 
 
 
 @ONE_OF_EACH
-@pytest.mark.parametrize(("due_by", "batch_size", "flush_interval"), [("size", 100, 3600), ("time", 10**6, 0.02)])
+@pytest.mark.parametrize(("due_by", "batch_size", "flush_interval"), [("size", 100, 3600), ("time", 10**6, 0.5)])
 def test_producers_that_never_idle_do_not_keep_batches_from_being_written(
     due_by: str, batch_size: int, flush_interval: float, make_handler: MakeHandler, log: logging.Logger, url: str
 ) -> None:
@@ -277,7 +280,7 @@ def test_producers_that_never_idle_do_not_keep_batches_from_being_written(
     for producer in producers:
         producer.start()
     try:
-        for _ in range(5):
+        for _ in range(3):
             wait_until(partial(has_committed, handler.stats().committed + 300))
     finally:
         is_over.set()
@@ -335,7 +338,7 @@ def test_nothing_is_given_up_for_its_age_or_the_attempts_it_took(
         monkeypatch.setattr(intake, "time", SimpleNamespace(monotonic=lambda: time.monotonic() - WEEK_SECONDS))
         for number in range(1, 1_000):
             call(log, number)
-        wait_until(lambda: handler.stats().retries >= 300, 120)
+        wait_until(lambda: handler.stats().retries >= 300 or handler.stats().pending < 999, 120)
         assert handler.stats().oldest_age >= WEEK_SECONDS
         assert handler.stats().pending == 999
         stand.up()

@@ -162,11 +162,11 @@ def test_an_id_that_another_takes_within_the_attempt_merges_no_calls(url: str) -
 
 @pytest.mark.backends("sqlite")
 def test_a_batch_that_is_stored_stays_settled_whatever_happens_to_the_losses_after_it(url: str) -> None:
-    def losses_of(outcome: Outcome) -> list[Loss]:
+    def take_losses() -> list[Loss]:
         raise RuntimeError("no losses")
 
     snapshot = take_snapshot(logging.makeLogRecord({"llm": {"model": "m", "response": "r"}}))
     assert snapshot is not None
-    pipeline = Pipeline(BUILDER, lambda: SqlWriter(resolve(url)), losses_of)
+    pipeline = Pipeline(BUILDER, lambda: SqlWriter(resolve(url)), lambda outcome: None, take_losses)
     assert pipeline([snapshot], 1) == (1, 0, 0, 0, 0)
     pipeline.close()

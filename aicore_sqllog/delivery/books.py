@@ -9,10 +9,13 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-__all__ = ["LIGHTENED", "UNSTORABLE", "Books", "Loss", "Losses", "Outcome"]
+__all__ = ["LIGHTENED", "UNSTORABLE", "UNTAKEN", "Books", "Loss", "Losses", "Outcome"]
 
 LIGHTENED = "content"
 """The reason under which items that were made lighter are noted; they are not dropped."""
+
+UNTAKEN = "untaken"
+"""The reason for a record with which the log call itself met an error."""
 
 UNSTORABLE = "unstorable"
 """The reason for what could be neither stored nor kept elsewhere."""
@@ -97,6 +100,11 @@ class Books:
     """Seconds since the oldest waiting item was accepted."""
     last_commit_at: float | None = None
     """Seconds since 1970."""
+
+    @property
+    def settled(self) -> int:
+        """How many items need no further attempt."""
+        return self.committed + self.duplicate + self.dead_lettered + self.dropped.total()
 
     def settle(self, outcome: Outcome) -> None:
         """Count what became of a batch."""

@@ -69,12 +69,18 @@ class DeadLetters:
 
 
 def _append(path: Path, lines: bytes) -> None:
+    """Append *lines*: all of them, or none, for half a line would make the next one unreadable too."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        written = 0
-        while written < len(lines):
-            written += os.write(file, lines[written:])
-        os.fsync(file)
+        size = os.fstat(file).st_size
+        try:
+            written = 0
+            while written < len(lines):
+                written += os.write(file, lines[written:])
+            os.fsync(file)
+        except OSError:
+            os.ftruncate(file, size)
+            raise
     finally:
         os.close(file)
 

@@ -13,8 +13,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
+from aicore_sqllog.delivery.bell import Bell
 from aicore_sqllog.delivery.books import LIGHTENED, Books, Losses
 from aicore_sqllog.delivery.limits import Limits
 from aicore_sqllog.delivery.queue import BoundedQueue
@@ -33,6 +34,15 @@ _ROUNDS = 3
 """How often a thread that leaves the lock takes in what came meanwhile, before it leaves that to another."""
 
 
+class _Arrival(NamedTuple, Generic[T]):
+    """An item at the door; ``refused`` says why there will be no room for it."""
+
+    item: T
+    size: int
+    accepted_at: float
+    refused: str | None
+
+
 class Intake(Generic[T]):
     """
     The lock, and what it guards: the queue, the books and the losses.
@@ -42,28 +52,37 @@ class Intake(Generic[T]):
 
         queue: Empty.
 
+        bell: Wakes the worker, where it must look after the queue.
+
         on_accepted: Called inside the lock when an item was put into the queue.
 
         on_dropped: Called inside the lock with the number of an item that was dropped.
+
+        count_in_flight: Returns how many items were taken out of the queue and are not settled.
     """
 
     def __init__(
         self,
         limits: Limits,
         queue: BoundedQueue[T],
+        bell: Bell,
         *,
         on_accepted: Callable[[], None],
         on_dropped: Callable[[int], None],
+        count_in_flight: Callable[[], int],
     ) -> None:
         self._limits = limits
+        self._bell = bell
         self._on_accepted = on_accepted
         self._on_dropped = on_dropped
-        self._door: deque[tuple[T, int, float, str | None]] = deque()
+        self._count_in_flight = count_in_flight
+        self._door: deque[_Arrival[T]] = deque()
+        self._newest: _Arrival[T] | None = None
+        """The one that was taken in last; it may still stand at the door, where a Ctrl-C came between."""
         # Re-entrant, for a flush may be asked for by a signal handler while this very thread holds it.
         self._lock = threading.RLock()
-        self._owner = 0
         self._room = threading.Condition(self._lock)
-        self._blocked = 0
+        self.blocked = 0
         """How many threads wait for room."""
         self.queue = queue
         self.books = Books()
@@ -72,33 +91,33 @@ class Intake(Generic[T]):
     def put(self, item: T, size: int) -> None:
         """Accept *item* of *size* bytes. Waits only under the policy ``block``, and only where there is no room."""
         refused = self._await_room(size) if self._limits.overflow == "block" else None
-        self._door.append((item, size, time.monotonic(), refused))
+        self._door.append(_Arrival(item, size, time.monotonic(), refused))
         is_crowd = size > _LARGE_BYTES or len(self._door) > _CROWD
-        self._take_in_if_free(_CROWD_SECONDS if is_crowd else 0)
+        try:
+            self._take_in_if_free(_CROWD_SECONDS if is_crowd else 0)
+        except Exception:  # such as no memory: it stands at the door, and whoever comes next tries again
+            self._bell.ring()
+
+    def refuse(self, reason: str) -> None:
+        """Count an item that could not even be put."""
+        with self.locked():
+            self.books.accepted += 1
+            self._drop(self.books.accepted, 0, reason)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the lock: for a few instructions, with all taken in that came before."""
+        is_outermost = not self._is_inside()
         with self._lock:
-            is_outermost = self._owner != threading.get_ident()
-            self._owner = threading.get_ident()
-            try:
-                if is_outermost:
-                    self._take_in()
-                yield
-            finally:
-                if is_outermost:
-                    self._owner = 0
+            if is_outermost:
+                self._take_in()
+            yield
         if is_outermost:
             self._take_in_if_free()
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> None:
         """Wait inside the lock, which is free meanwhile."""
-        self._owner = 0
-        try:
-            condition.wait(timeout)
-        finally:
-            self._owner = threading.get_ident()
+        condition.wait(timeout)
         self._take_in()
 
     def condition(self) -> threading.Condition:
@@ -109,30 +128,52 @@ class Intake(Generic[T]):
         """Inside the lock: let those go on who wait for room."""
         self._room.notify_all()
 
+    def _is_inside(self) -> bool:
+        """Whether this very thread holds the lock: a signal handler or a destructor interrupted it there."""
+        return self._lock._is_owned()  # type: ignore[attr-defined,no-any-return]  # as threading.Condition asks it
+
     def _take_in_if_free(self, seconds: float = 0) -> None:
         for _ in range(_ROUNDS):
-            if not self._door or self._owner == threading.get_ident() or not self._lock.acquire(timeout=seconds):
-                return  # nothing there, or its holder will do it
-            self._owner = threading.get_ident()
+            if not self._door or self._is_inside():
+                return
             try:
+                if not self._lock.acquire(timeout=seconds):
+                    return  # its holder will do it
                 self._take_in()
             finally:
-                self._owner = 0
-                self._lock.release()
+                # Asked, not remembered: a Ctrl-C may come between the two.
+                if self._is_inside():
+                    self._lock.release()
+        self._bell.ring()  # the rest is for the worker
 
     def _take_in(self) -> None:
         for _ in range(len(self._door)):  # what comes from now on is for the next round
-            self._admit(*self._door.popleft())
+            arrival = self._door[0]
+            if arrival is not self._newest:
+                number = self.books.accepted + 1
+                try:
+                    self._admit(arrival, number)
+                except BaseException:  # Ctrl-C, or another exception of a signal handler
+                    self._recount(arrival, number)
+                    raise
+            self._door.popleft()
 
-    def _admit(self, item: T, size: int, accepted_at: float, refused: str | None) -> None:
-        refused = self._make_room(size, refused)
-        self.books.accepted += 1
-        number = self.books.accepted
+    def _admit(self, arrival: _Arrival[T], number: int) -> None:
+        refused = self._make_room(arrival.size, arrival.refused)
+        self._newest = arrival
         if refused is None:
-            self.queue.put(number, size, accepted_at, item)
+            self.queue.put(number, arrival.size, arrival.accepted_at, arrival.item)
+            self.books.accepted = number
             self._on_accepted()
         else:
-            self._drop(number, size, refused)
+            self.books.accepted = number
+            self._drop(number, arrival.size, refused)
+
+    def _recount(self, arrival: _Arrival[T], number: int) -> None:
+        """Put the books in order after an interruption in the middle: what is in the queue has been accepted."""
+        self.queue.recount()
+        self.books.accepted = self.books.settled + len(self.queue) + self._count_in_flight()
+        self._newest = arrival if self.books.accepted >= number else None
 
     def _make_room(self, size: int, refused: str | None) -> str | None:
         """Apply the policy; return why the new item must be dropped, or None where it is taken."""
@@ -159,14 +200,15 @@ class Intake(Generic[T]):
         # Who comes later waits behind those who wait already: room would never be left for these. Those at the door
         # will be in the queue, and may be as large.
         coming = len(self._door) + 1
-        is_full = self._blocked or self.queue.is_full_for(coming * size, coming)
-        if not is_full or self._owner == threading.get_ident():
+        is_full = self.blocked or self.queue.is_full_for(coming * size, coming)
+        if not is_full or self._is_inside():
             return None
         if _is_on_event_loop():
             return "event_loop"
         give_up_at = time.monotonic() + self._limits.block_seconds
         with self.locked():
-            self._blocked += 1
+            self.blocked += 1
+            self._bell.ring()
             try:
                 while self.queue.is_full_for(size):
                     left = give_up_at - time.monotonic()
@@ -174,7 +216,7 @@ class Intake(Generic[T]):
                         return "queue_full"
                     self.wait(self._room, left)
             finally:
-                self._blocked -= 1
+                self.blocked -= 1
         return None
 
 

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 
 from aicore_sqllog.capture.record import CallRecord
 from aicore_sqllog.delivery.books import Outcome
-from aicore_sqllog.storage.database import Database
 from aicore_sqllog.storage.faults import Kind, diagnose
 
 __all__ = ["Isolation", "sum_outcomes"]
@@ -20,6 +19,7 @@ __all__ = ["Isolation", "sum_outcomes"]
 Records: TypeAlias = Sequence[CallRecord]
 
 _REFUSALS = (Kind.POISON, Kind.OVERSIZE)
+_TO_WAIT_FOR = (Kind.TRANSIENT, Kind.CONTENTION)
 _CUTS_OF_ONE_TOO_LARGE = 6
 """How many attempts at a record must end its connection before it is given up as too large."""
 
@@ -29,23 +29,23 @@ class Isolation:
     Stores one batch piece by piece.
 
     Args:
-        database: Where.
+        run: Does a piece of work in a transaction.
 
         store: Stores records inside a transaction.
 
-        kind_of: Tells the kind of an error.
+        kind_of: Tells the kind of an error that was met on storing records.
 
         attempt: Which attempt at the batch this is.
     """
 
     def __init__(
         self,
-        database: Database,
+        run: Callable[[Callable[[sa.Connection], Outcome]], Outcome],
         store: Callable[[sa.Connection, Records], Outcome],
-        kind_of: Callable[[Exception], Kind],
+        kind_of: Callable[[Exception, Records], Kind],
         attempt: int,
     ) -> None:
-        self._database = database
+        self._run = run
         self._store = store
         self._kind_of = kind_of
         self._attempt = attempt
@@ -58,10 +58,10 @@ class Isolation:
             try:
                 return self._by_savepoints(records)
             except Exception as failure:
-                if self._kind_of(failure) not in _REFUSALS:
+                # A trigger may undo the savepoints with the rest, or the server refuse what they let pass.
+                if self._kind_of(failure, records) in _TO_WAIT_FOR:
                     raise
-                exc = failure
-        return self._by_transactions(records, exc)
+        return self._by_transactions(records, exc, kind)
 
     def _by_savepoints(self, records: Records) -> Outcome:
         poison: list[tuple[CallRecord, str]] = []
@@ -71,7 +71,7 @@ class Isolation:
                 with connection.begin_nested():
                     return self._store(connection, part)
             except Exception as exc:
-                if self._kind_of(exc) is not Kind.POISON:
+                if self._kind_of(exc, part) is not Kind.POISON:
                     raise
                 if len(part) == 1:
                     poison.append((part[0], diagnose(exc).summary))
@@ -82,14 +82,14 @@ class Isolation:
             poison.clear()
             return store(connection, records)
 
-        outcome = self._database.run(store_all)
+        outcome = self._run(store_all)
         self.refused += poison
         return outcome
 
-    def _by_transactions(self, records: Records, exc: Exception) -> Outcome:
+    def _by_transactions(self, records: Records, exc: Exception, kind: Kind) -> Outcome:
         if len(records) == 1:
             fault = diagnose(exc)
-            if fault.kind is Kind.TRANSIENT and self._attempt < _CUTS_OF_ONE_TOO_LARGE:
+            if kind is Kind.OVERSIZE and fault.kind is Kind.TRANSIENT and self._attempt < _CUTS_OF_ONE_TOO_LARGE:
                 raise exc  # a network that fails cuts connections, too
             self.refused.append((records[0], fault.summary))
             return Outcome(0)
@@ -97,9 +97,9 @@ class Isolation:
 
     def _store_part(self, part: Records) -> Outcome:
         try:
-            return self._database.run(lambda connection: self._store(connection, part))
+            return self._run(lambda connection: self._store(connection, part))
         except Exception as exc:
-            kind = self._kind_of(exc)
+            kind = self._kind_of(exc, part)
             if kind not in _REFUSALS:
                 raise
             return self.run(part, exc, kind)

@@ -4,6 +4,7 @@ What must be said to a person, on stderr: at most once a minute for a reason, ne
 
 import contextlib
 import sys
+import threading
 import time
 
 __all__ = ["Notices"]
@@ -16,14 +17,25 @@ class Notices:
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
+        self._lock = threading.Lock()
 
     def say(self, reason: str, text: str) -> bool:
         """Say *text*, unless *reason* was spoken of within the last minute; return whether it was said."""
-        now = time.monotonic()
-        if now - self._last.get(reason, -_INTERVAL_SECONDS) < _INTERVAL_SECONDS:
+        if not self._is_due(reason):
             return False
-        self._last[reason] = now
         # There may be no stderr, or a closed one; that is no reason to fail.
         with contextlib.suppress(Exception):
             sys.stderr.write(f"aicore_sqllog: {text}\n")
         return True
+
+    def _is_due(self, reason: str) -> bool:
+        if not self._lock.acquire(blocking=False):
+            return False  # another thread says something just now, or this one does, interrupted by a signal handler
+        try:
+            now = time.monotonic()
+            if now - self._last.get(reason, -_INTERVAL_SECONDS) < _INTERVAL_SECONDS:
+                return False
+            self._last[reason] = now
+            return True
+        finally:
+            self._lock.release()

@@ -30,19 +30,22 @@ class Pipeline:
 
         make_writer: Makes the writer, when the first batch comes.
 
-        losses_of: Called with what became of a batch before that is settled; returns what was lost in it, and
-            otherwise since it was called last. That goes into a table of its own.
+        note_losses: Called with what became of a batch, before that is settled.
+
+        take_losses: Returns what was lost since it was called last; it goes into a table of its own.
     """
 
     def __init__(
         self,
         builder: RecordBuilder,
         make_writer: "Callable[[], SqlWriter]",
-        losses_of: Callable[[Outcome], list[Loss]],
+        note_losses: Callable[[Outcome], None],
+        take_losses: Callable[[], list[Loss]],
     ) -> None:
         self._builder = builder
         self._make_writer = make_writer
-        self._losses_of = losses_of
+        self._note_losses = note_losses
+        self._take_losses = take_losses
         self._writer: SqlWriter | None = None
         self._records: list[CallRecord] = []
 
@@ -55,14 +58,15 @@ class Pipeline:
         self._records = []
         # The batch is stored: whatever happens now, its attempt has not failed.
         with contextlib.suppress(Exception):
-            writer.write_losses(self._losses_of(outcome))
+            self._note_losses(outcome)
+            writer.write_losses(self._take_losses)
         return outcome
 
     def close(self) -> None:
         """Store what was lost and is not stored yet, and close the connections that are ours."""
         if self._writer is not None:
             with contextlib.suppress(Exception):
-                self._writer.write_losses(self._losses_of(Outcome(0)))
+                self._writer.write_losses(self._take_losses)
             self._writer.close()
 
     def forget(self) -> None:

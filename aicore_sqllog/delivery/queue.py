@@ -116,6 +116,10 @@ class BoundedQueue(Generic[T]):
             size += oldest.size
         return taken
 
+    def recount(self) -> None:
+        """Count the bytes anew."""
+        self.bytes = sum(entry.size for entry in (*self._light, *self._whole))
+
     def _lighter(self, entry: Entry[T]) -> Entry[T] | None:
         try:
             lighter = self._cargo.lighten(entry.item)

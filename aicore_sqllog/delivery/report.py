@@ -7,7 +7,7 @@ Told from the worker's thread or at the end of the process, never from within a 
 from collections import Counter
 from collections.abc import Callable
 
-from aicore_sqllog.delivery.books import UNSTORABLE, Books, Outcome
+from aicore_sqllog.delivery.books import UNSTORABLE, UNTAKEN, Books, Outcome
 from aicore_sqllog.delivery.notices import Notices
 
 __all__ = ["Report"]
@@ -19,6 +19,7 @@ _DEAD_LETTERED = "dead_lettered"
 _LOSSES = {
     "queue_full": "dropped, for the queue was full. Look at queue_size, queue_bytes and overflow.",
     "event_loop": "dropped, for the queue was full and an event loop must not wait. Look at queue_bytes.",
+    UNTAKEN: "dropped, for the log call itself met an error. This is not expected: please report it.",
     UNSTORABLE: "dropped, for the database refuses them and the folder of dead letters is full or cannot be written.",
     _DEAD_LETTERED: "the database refuses them; they are in the user's state directory, under aicore_sqllog.",
 }

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from aicore_sqllog.delivery.bell import Bell
 from aicore_sqllog.delivery.books import Books, Loss, Outcome
 from aicore_sqllog.delivery.flushes import Flushes
 from aicore_sqllog.delivery.intake import Intake
@@ -75,15 +76,24 @@ class BatchWorker(Generic[T]):
     def reset(self) -> None:
         """Begin anew with empty books: what a forked child must do, for the queue and its thread are the parent's."""
         queue = BoundedQueue(self._limits.queue_size, self._limits.queue_bytes, self._cargo)
-        self._intake = Intake(self._limits, queue, on_accepted=self._note_accepted, on_dropped=self._note_dropped)
+        self._bell = Bell()
+        self._intake = Intake(
+            self._limits,
+            queue,
+            self._bell,
+            on_accepted=self._note_accepted,
+            on_dropped=self._note_dropped,
+            count_in_flight=lambda: len(self._in_flight),
+        )
         self._queue, self._books = self._intake.queue, self._intake.books
-        self._work = self._intake.condition()
         self._ended = self._intake.condition()
         self._desk = threading.Lock()
         """Held by the thread that delivers: ours, or one that flushes where ours cannot be started."""
         self._jitter = random.Random()  # the application's own sequence of random numbers is not ours to move
         self._flushes = Flushes()
         self._in_flight: Sequence[Entry[T]] = []
+        self._attempts = 0
+        """How many attempts at the batch in flight there were, by whatever thread."""
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._start_again_at = 0.0
@@ -95,6 +105,10 @@ class BatchWorker(Generic[T]):
         """Accept *item* of *size* bytes. Waits only under the policy ``block``, and only where there is no room."""
         self._intake.put(item, size)
 
+    def refuse(self, reason: str) -> None:
+        """Count an item that could not even be put, as dropped for *reason*."""
+        self._intake.refuse(reason)
+
     def books(self) -> Books:
         """Return a copy of the books, exact at this moment."""
         with self._intake.locked():
@@ -104,6 +118,11 @@ class BatchWorker(Generic[T]):
                 pending_bytes=self._queue.bytes + sum(entry.size for entry in self._in_flight),
                 oldest_age=0.0 if oldest is None else time.monotonic() - oldest.accepted_at,
             )
+
+    def note_loss(self, reason: str, count: int) -> None:
+        """Have :meth:`take_losses` tell of *count* items of a batch, which the books get with its outcome."""
+        with self._intake.locked():
+            self._intake.losses.note(reason, count)
 
     def take_losses(self) -> list[Loss]:
         """Return what was lost since this was called last, by reason."""
@@ -132,7 +151,7 @@ class BatchWorker(Generic[T]):
             self._flushes.tell(self._oldest_unsettled())
             if len(self._queue) or self._in_flight:
                 self._ensure_thread()
-            self._work.notify()
+            self._bell.ring()
             return target
 
     def end_flush(self, target: int, on_settled: Callable[[], None]) -> bool:
@@ -151,7 +170,7 @@ class BatchWorker(Generic[T]):
         stored = self.flush(timeout)
         with self._intake.locked():
             self._stopping = True
-            self._work.notify()
+            self._bell.ring()
             while self._stopping and self._has_thread() and not len(self._queue) and not self._in_flight:
                 left = give_up_at - time.monotonic()
                 if left <= 0:
@@ -167,8 +186,8 @@ class BatchWorker(Generic[T]):
         self._stopping = False
         if self._thread is None or not self._thread.is_alive():
             self._ensure_thread()
-        if len(self._queue) in (1, self._limits.batch_size) or self._queue.bytes >= self._limits.batch_bytes:
-            self._work.notify()
+        if len(self._queue) == 1 or self._is_batch_full():
+            self._bell.ring()
 
     def _note_dropped(self, number: int) -> None:
         self._flushes.lose(number, number)
@@ -238,38 +257,41 @@ class BatchWorker(Generic[T]):
             self._desk.release()
 
     def _take_batch(self, *, wait: bool) -> bool:
-        with self._intake.locked():
-            if self._in_flight:  # of a thread that died, or gave up: it is still the oldest
-                return True
-            while wait and (left := self._seconds_until_due()) != 0:
+        while True:
+            with self._intake.locked():
+                if self._in_flight:  # of a thread that died, or gave up: it is still the oldest
+                    return True
+                left = self._seconds_until_due()
+                if left == 0 or not wait:
+                    self._in_flight = self._queue.take(self._limits.batch_size, self._limits.batch_bytes)
+                    self._attempts = 0
+                    self._intake.make_room_known()
+                    return bool(self._in_flight)
                 if left is None and self._stopping:
                     return False
-                self._intake.wait(self._work, left)
-            self._in_flight = self._queue.take(self._limits.batch_size, self._limits.batch_bytes)
-            self._intake.make_room_known()
-            return bool(self._in_flight)
+            self._bell.wait(left)
 
     def _seconds_until_due(self) -> float | None:
         """Return how long until a batch must begin: 0 for now, None for never as things are."""
         oldest = self._queue.oldest
         if oldest is None:
             return None
-        limits = self._limits
-        if (
-            len(self._queue) >= limits.batch_size
-            or self._queue.bytes >= limits.batch_bytes
-            or oldest.number <= self._flushes.target
-            or self._stopping
-        ):
+        if self._is_batch_full() or self._intake.blocked or self._stopping or oldest.number <= self._flushes.target:
             return 0
-        return max(0.0, oldest.accepted_at + limits.flush_interval - time.monotonic())
+        return max(0.0, oldest.accepted_at + self._limits.flush_interval - time.monotonic())
+
+    def _is_batch_full(self) -> bool:
+        """Whether there is enough for a batch, or so much that the queue would be full before there is."""
+        limits = self._limits
+        return len(self._queue) >= min(limits.batch_size, limits.queue_size) or self._queue.bytes >= min(
+            limits.batch_bytes, limits.queue_bytes // 2
+        )
 
     def _deliver(self, give_up_at: float | None) -> bool:
         """Write the batch in flight, as often as it takes; False if the time was over first."""
         items = [entry.item for entry in self._in_flight]
-        attempt = 0
         while True:
-            attempt += 1
+            self._attempts = attempt = self._attempts + 1
             flushes_before = self._flushes.count
             try:
                 outcome = self._write(items, attempt)
@@ -295,10 +317,10 @@ class BatchWorker(Generic[T]):
             if self._flushes:
                 longest = min(longest, _AWAITED_PAUSE_SECONDS)
             until = time.monotonic() + self._jitter.uniform(0, longest)
-            if give_up_at is not None and until >= give_up_at:
-                return False
-            while self._flushes.count == flushes_before and (left := until - time.monotonic()) > 0:
-                self._intake.wait(self._work, left)
+        if give_up_at is not None and until >= give_up_at:
+            return False
+        while self._flushes.count == flushes_before and (left := until - time.monotonic()) > 0:
+            self._bell.wait(left)
         return True
 
     def _note_failure(self, exc: BaseException, count: int, attempt: int) -> None:

@@ -6,7 +6,6 @@ the same record, leaves every row exactly once: ids are made before the first at
 stored already is looked up in the same transaction.
 """
 
-import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -40,6 +39,8 @@ from aicore_sqllog.storage.upsert import insert_missing
 __all__ = ["SqlWriter"]
 
 _SESSIONS_REMEMBERED = 10_000
+_LEAST_TOO_LARGE_BYTES = 256 * 1024
+"""No server is known that refuses a smaller statement for its size: less than that was cut off by something else."""
 _UNEXPECTED_ATTEMPTS = 3
 """An error that nobody thought of is taken for a record's when it comes for so many times."""
 
@@ -76,6 +77,8 @@ class SqlWriter:
         self._dead_letters = dead_letters or DeadLetters(show_url(place.url))
         self._loss_rows: list[dict[str, Any]] = []
         self._database: Database | None = None
+        self._has_begun = False
+        """Whether the last transaction had begun: before that, no record has any part in an error."""
         self._file: tuple[int, int] | None = None
         self._largest_row: int | None = None
         self._stored_sessions: set[str] = set()
@@ -90,7 +93,7 @@ class SqlWriter:
             self._stored_sessions = set()  # one of them may have been deleted
         database = self._ready_database()
         try:
-            outcome = database.run(lambda connection: self._store(connection, records, attempt > 1))
+            outcome = self._run(database, lambda connection: self._store(connection, records, attempt > 1))
         except Exception as exc:
             self._stored_sessions = set()
             return self._write_in_pieces(database, records, exc, attempt)
@@ -101,27 +104,27 @@ class SqlWriter:
         self, database: Database, records: Sequence[CallRecord], exc: Exception, attempt: int
     ) -> Outcome:
         """Store what can be stored of *records*, if *exc* is the fault of one of them; else raise it."""
-        kind = self._kind_of(exc, attempt)
+        kind = self._kind_of(exc, records, attempt)
         if kind not in (Kind.POISON, Kind.OVERSIZE):
             if kind is Kind.MISCONFIGURED:
                 self.close()  # tables may be missing: the next attempt brings them up to date again
             raise exc
         isolation = Isolation(
-            database,
+            lambda work: self._run(database, work),
             lambda connection, part: self._store(connection, part, True),
-            lambda failure: self._kind_of(failure, max(attempt, 2)),
+            lambda failure, part: self._kind_of(failure, part, max(attempt, 2)),
             attempt,
         )
         outcome = isolation.run(records, exc, kind)
         return sum_outcomes(outcome, *(self._bury(record, reason) for record, reason in isolation.refused))
 
-    def write_losses(self, losses: Sequence[Loss]) -> None:
-        """Store what was lost, and what of it could not be stored before; if it cannot be now, it is the next time."""
-        self._loss_rows += map(loss_row, losses)
-        if not self._loss_rows or self._database is None:
+    def write_losses(self, take_losses: Callable[[], Sequence[Loss]]) -> None:
+        """Store what was lost; what of it cannot be now is tried again the next time, before more is taken."""
+        if self._database is None:
             return
+        self._loss_rows = self._loss_rows or list(map(loss_row, take_losses()))
         rows = self._loss_rows
-        with contextlib.suppress(sa.exc.SQLAlchemyError, OSError):
+        if rows:
             self._database.run(lambda connection: insert_missing(_session(connection), LlmLogLoss, rows))
             self._loss_rows = []
 
@@ -166,16 +169,28 @@ class SqlWriter:
                 self._say(f"created the database {self._place.url.database} on {self._place.url.host}.")
             database.run(prepare)
 
+    def _run(self, database: Database, work: Callable[[sa.Connection], Outcome]) -> Outcome:
+        self._has_begun = False
+
+        def begin_and_work(connection: sa.Connection) -> Outcome:
+            self._has_begun = True
+            return work(connection)
+
+        return database.run(begin_and_work)
+
     def _remember_sessions(self, session_ids: Iterable[str]) -> None:
         if len(self._stored_sessions) > _SESSIONS_REMEMBERED:
             self._stored_sessions = set()
         self._stored_sessions.update(session_ids)
 
-    def _kind_of(self, exc: Exception, attempt: int) -> Kind:
+    def _kind_of(self, exc: Exception, records: Sequence[CallRecord], attempt: int) -> Kind:
         kind = diagnose(exc).kind
+        if not self._has_begun and kind in (Kind.POISON, Kind.OVERSIZE, Kind.UNEXPECTED):
+            return Kind.TRANSIENT  # met on connecting, whoever raised it: that is no record's fault
         if kind is Kind.UNEXPECTED:
             return Kind.POISON if attempt >= _UNEXPECTED_ATTEMPTS else Kind.TRANSIENT
-        if kind is Kind.TRANSIENT and attempt > 1 and self._cut_on_a_statement(exc) and self._answers():
+        is_suspect = kind is Kind.TRANSIENT and attempt > 1 and _text_bytes(records) >= _LEAST_TOO_LARGE_BYTES
+        if is_suspect and self._cut_on_a_statement(exc) and self._answers():
             return Kind.OVERSIZE  # MySQL ends the connection on a statement that is too large, as if it were away
         return kind
 
@@ -250,3 +265,11 @@ class SqlWriter:
 def _session(connection: sa.Connection) -> OrmSession:
     """Return a session inside the transaction or the savepoint of *connection*, which it neither ends nor undoes."""
     return OrmSession(connection, join_transaction_mode="rollback_only")
+
+
+def _text_bytes(records: Sequence[CallRecord]) -> int:
+    """Return about how many bytes *records* have."""
+    return sum(
+        len(record.extras) + sum(len(message.content or "") + len(message.parts or "") for message in record.messages)
+        for record in records
+    )

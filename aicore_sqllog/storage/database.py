@@ -90,7 +90,7 @@ class LoopDatabase:
         self._own_loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, work: Callable[[sa.Connection], T]) -> T:
-        return self._loop().run_until_complete(self._run(work))
+        return self._loop().run_until_complete(self._run_in_time(work))
 
     def close(self) -> None:
         loop = self._loop()
@@ -102,6 +102,13 @@ class LoopDatabase:
         _LEFT_TO_THE_PARENT.append((self._own_loop, self.engine.sync_engine.pool))
         self._own_loop = None
         self.engine.sync_engine.dispose(close=False)
+
+    async def _run_in_time(self, work: Callable[[sa.Connection], T]) -> T:
+        import asyncio
+
+        # Not every asynchronous driver has a limit of its own for an answer that never comes.
+        async with asyncio.timeout(_TRANSACTION_SECONDS):
+            return await self._run(work)
 
     async def _run(self, work: Callable[[sa.Connection], T]) -> T:
         def begin_and_work(connection: sa.Connection) -> T:
@@ -118,6 +125,9 @@ class LoopDatabase:
             self._own_loop = asyncio.new_event_loop()
         return self._own_loop
 
+
+_TRANSACTION_SECONDS = 120.0
+"""For a transaction through an asynchronous driver; one statement of it may take half of that."""
 
 _POSTGRESQL_LIMITS = {"statement_timeout": "60s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"}
 

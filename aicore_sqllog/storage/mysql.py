@@ -30,6 +30,7 @@ def _on_connect(connection: Any, _record: object) -> None:
     try:
         # Without strict mode the server cuts what does not fit, and says nothing.
         cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')")
-        cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {_LOCK_SECONDS}")
+        # For rows, and for a table that a backup or an ALTER TABLE holds: an error that can be told from a lost server.
+        cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {_LOCK_SECONDS}, lock_wait_timeout = {_LOCK_SECONDS}")
     finally:
         cursor.close()
