@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["SQLLogHandler"]
 
 THREAD_NAME = "sqllog-writer"
+_LOOK_AGAIN_SECONDS = 1.0
 
 Redact = Callable[[str], str | None] | str
 """A redactor, or its ``"package.module:name"``."""
@@ -171,7 +172,7 @@ class SQLLogHandler(logging.Handler):
                 return
             self._worker.put(snapshot, snapshot.size)
             if lifecycle.is_ending():  # nothing will come by later to write it
-                self._worker.flush(lifecycle.seconds_left())
+                self.finish()
         except Exception as exc:
             self._notices.say("emit", f"a record could not be taken: {type(exc).__qualname__}")
             with contextlib.suppress(Exception):
@@ -188,7 +189,8 @@ class SQLLogHandler(logging.Handler):
             True if all of it is stored. False if the time was over first, or if records were dropped
             since the last flush that told so; see :meth:`stats`.
         """
-        return self._worker.flush(self._seconds(timeout))
+        with lifecycle.waiting(self._seconds(timeout)) as seconds:
+            return self._worker.flush(seconds)
 
     async def aflush(self, timeout: float | None = None) -> bool:
         """Like :meth:`flush`, without blocking the event loop."""
@@ -202,7 +204,10 @@ class SQLLogHandler(logging.Handler):
         target = self._worker.request_flush(on_settled)
         try:
             async with asyncio.timeout(self._seconds(timeout)):
-                await settled.wait()
+                while not settled.is_set():
+                    self._worker.ensure_thread()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(settled.wait(), _LOOK_AGAIN_SECONDS)
         except TimeoutError:
             pass
         finally:
@@ -238,7 +243,8 @@ class SQLLogHandler(logging.Handler):
         """
         worker = getattr(self, "_worker", None)  # absent if the constructor refused an option
         if worker is not None:
-            worker.stop(self._seconds(None))
+            with lifecycle.waiting(self._seconds(None)) as seconds:
+                worker.stop(seconds)
         super().close()
 
     def __repr__(self) -> str:
@@ -261,8 +267,7 @@ class SQLLogHandler(logging.Handler):
     def _seconds(self, timeout: float | None) -> float:
         if _holds_lock_of_logging():
             return 0.0
-        seconds = self._shutdown_timeout if timeout is None else max(0.0, timeout)
-        return min(seconds, lifecycle.seconds_left()) if lifecycle.is_ending() else seconds
+        return self._shutdown_timeout if timeout is None else max(0.0, timeout)
 
     def _shown_place(self) -> str:
         from aicore_sqllog.storage.connection import show_url
@@ -302,7 +307,7 @@ class SQLLogHandler(logging.Handler):
 
     def finish(self) -> None:
         """At the end of the process: write what waits, and say what could not be stored."""
-        self._worker.flush(self._seconds(None))
+        self.flush()
         self._report.end(self._worker.books())
 
     def reset_in_child(self) -> None:

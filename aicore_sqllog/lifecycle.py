@@ -5,13 +5,15 @@ Knows of a handler only that it can flush; holds all of them weakly.
 """
 
 import atexit
+import contextlib
 import os
 import sys
 import time
 import weakref
+from collections.abc import Iterator
 from typing import Protocol
 
-__all__ = ["Living", "flush_all", "is_ending", "seconds_left", "watch"]
+__all__ = ["Living", "flush_all", "is_ending", "waiting", "watch"]
 
 
 class Living(Protocol):
@@ -40,7 +42,7 @@ def watch(handler: Living) -> None:
 
 def flush_all() -> None:
     """Flush every handler of this process, all at once, each within its ``shutdown_timeout``."""
-    handlers = list(_LIVE)
+    handlers = _living()
     started_at = time.monotonic()
     for handler in handlers:
         handler.begin_flush()
@@ -50,29 +52,50 @@ def flush_all() -> None:
 
 def is_ending() -> bool:
     """Whether the process is at its end: nothing will come by later to write what is logged now."""
-    return _End.give_up_at is not None
+    return _End.seconds_left is not None
 
 
-def seconds_left() -> float:
-    """Return how long whatever is done at the end of the process may still take."""
-    return 0.0 if _End.give_up_at is None else max(0.0, _End.give_up_at - time.monotonic())
+@contextlib.contextmanager
+def waiting(seconds: float) -> Iterator[float]:
+    """
+    Yield how long may be waited: *seconds*; at the end of the process no more than what is left of the time for that.
+
+    What others do between our waits is not taken off it: a callback that logs late has its record stored.
+    """
+    if _End.seconds_left is None:
+        yield seconds
+        return
+    began_at = time.monotonic()
+    try:
+        yield max(0.0, min(seconds, _End.seconds_left))
+    finally:
+        _End.seconds_left -= time.monotonic() - began_at
 
 
 class _End:
-    """The end of the process: one deadline for all that is done in it."""
+    """The end of the process: one time for all that is waited for in it."""
 
-    give_up_at: float | None = None
+    seconds_left: float | None = None
     is_registered = False
     """With multiprocessing; a child inherits that."""
+
+
+def _living() -> list[Living]:
+    for _ in range(100):
+        try:
+            return list(_LIVE)
+        except RuntimeError:  # another thread makes a handler just now
+            continue
+    return []
 
 
 @atexit.register
 def _finish_all() -> None:
     # Runs before logging.shutdown, which was registered earlier, and also for a handler that an
     # application's later dictConfig has taken off logging's own list.
-    handlers = list(_LIVE)
-    if _End.give_up_at is None:
-        _End.give_up_at = time.monotonic() + max((handler.shutdown_timeout for handler in handlers), default=0.0)
+    handlers = _living()
+    if _End.seconds_left is None:
+        _End.seconds_left = max((handler.shutdown_timeout for handler in handlers), default=0.0)
     for handler in handlers:  # all at once: one whose database is away leaves the others their time
         handler.begin_flush()
     for handler in handlers:
@@ -80,8 +103,8 @@ def _finish_all() -> None:
 
 
 def _reset_all_in_child() -> None:
-    _End.give_up_at = None
-    for handler in list(_LIVE):
+    _End.seconds_left = None
+    for handler in _living():
         handler.reset_in_child()
     _register_with_multiprocessing()
 

@@ -29,7 +29,7 @@ class SnapshotCargo:
         if not left_out:
             return None
         frozen, size = freeze(tuple(kept.values()))
-        size = size_of(size, snapshot.message, snapshot.failure)
+        size = size_of(size, snapshot.message, snapshot.stack, *(snapshot.failure or ()))
         note = "the messages were left out, for the queue was full"
         return snapshot._replace(names=tuple(kept), values=frozen, size=size, note=note), size
 

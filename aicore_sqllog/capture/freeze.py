@@ -87,7 +87,7 @@ class _Copier:
         kind = type(value)
         if kind in _LEAVES:
             if kind is str or kind is bytes:
-                self.size += len(value)  # type: ignore[arg-type]
+                self.size += sys.getsizeof(value)
             return value
         if depth > _MAX_DEPTH or self._nodes_left < 0 or id(value) in self._parents:
             return "<nested too deeply, too large or within itself>"
@@ -116,7 +116,7 @@ class _Copier:
         return self.copy(describe(value), depth)
 
     def _copy_key(self, key: object) -> object:
-        self.size += _NODE_BYTES + (len(key) if isinstance(key, str) else 0)
+        self.size += _NODE_BYTES + (sys.getsizeof(key) if isinstance(key, str) else 0)
         return key if type(key) in _LEAVES else describe(key)
 
 

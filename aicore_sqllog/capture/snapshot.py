@@ -6,6 +6,7 @@ import logging
 import traceback
 from collections.abc import Callable
 from operator import itemgetter
+from sys import getsizeof
 from typing import Any, NamedTuple
 
 from aicore_sqllog.capture.context import Surroundings, current_surroundings
@@ -84,7 +85,7 @@ def take_snapshot(record: logging.LogRecord) -> Snapshot | None:
         values,
         failure,
         record.stack_info,
-        size_of(size, message, failure),
+        size_of(size, message, record.stack_info, *(failure or ())),
         surroundings=current_surroundings(),
     )
 
@@ -95,13 +96,13 @@ def take_bare_snapshot(record: logging.LogRecord, fault: Exception) -> Snapshot:
     message = _format_message(record)
     return Snapshot(
         mint(), record.created, describe(record.name), describe(record.levelname), record.levelno, message,
-        (GROUP_KEY,), values, None, None, size_of(size, message, None), surroundings=current_surroundings(),
+        (GROUP_KEY,), values, None, None, size_of(size, message), surroundings=current_surroundings(),
     )  # fmt: skip
 
 
-def size_of(values_size: int, message: str, failure: Failure | None) -> int:
-    """Return about how many bytes a snapshot takes whose frozen values take *values_size*."""
-    return values_size + len(message) + _OVERHEAD_BYTES + (len(failure.traceback) if failure else 0)
+def size_of(values_size: int, *texts: str | None) -> int:
+    """Return about how many bytes a snapshot takes, with frozen values of *values_size* and *texts* beside them."""
+    return values_size + _OVERHEAD_BYTES + sum(map(getsizeof, texts))
 
 
 def _wish(record: logging.LogRecord) -> object:

@@ -13,6 +13,7 @@ class Bell:
     Wakes one thread that waits for it. A ring before it waits is not lost, and several count as one.
 
     A condition would be waited for inside a lock, and what comes at the moment when it lets go of that is not seen.
+    An event has a lock of its own: a signal handler that interrupts who waits would find it taken.
     """
 
     def __init__(self) -> None:
@@ -25,6 +26,6 @@ class Bell:
             with contextlib.suppress(RuntimeError):  # another thread was faster
                 self._silence.release()
 
-    def wait(self, timeout: float | None) -> None:
-        """Wait until it rings, or until *timeout* seconds are over."""
-        self._silence.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until it rings, or until *timeout* seconds are over; return whether it rang."""
+        return self._silence.acquire(timeout=-1 if timeout is None else max(0.0, timeout))

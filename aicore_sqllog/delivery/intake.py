@@ -24,6 +24,9 @@ __all__ = ["Intake"]
 
 T = TypeVar("T")
 
+_LARGE_SHARE = 16
+"""An item is large that takes more than this part of the queue."""
+
 _CROWD = 100
 _LARGE_BYTES = 64 * 1024
 _CROWD_SECONDS = 0.05
@@ -54,6 +57,8 @@ class Intake(Generic[T]):
 
         bell: Wakes the worker, where it must look after the queue.
 
+        need_writer: Called inside the lock when an item came, or waits for room.
+
         on_accepted: Called inside the lock when an item was put into the queue.
 
         on_dropped: Called inside the lock with the number of an item that was dropped.
@@ -67,12 +72,14 @@ class Intake(Generic[T]):
         queue: BoundedQueue[T],
         bell: Bell,
         *,
+        need_writer: Callable[[], None],
         on_accepted: Callable[[], None],
         on_dropped: Callable[[int], None],
         count_in_flight: Callable[[], int],
     ) -> None:
         self._limits = limits
         self._bell = bell
+        self._need_writer = need_writer
         self._on_accepted = on_accepted
         self._on_dropped = on_dropped
         self._count_in_flight = count_in_flight
@@ -107,7 +114,7 @@ class Intake(Generic[T]):
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the lock: for a few instructions, with all taken in that came before."""
-        is_outermost = not self._is_inside()
+        is_outermost = not self.is_inside()
         with self._lock:
             if is_outermost:
                 self._take_in()
@@ -128,22 +135,26 @@ class Intake(Generic[T]):
         """Inside the lock: let those go on who wait for room."""
         self._room.notify_all()
 
-    def _is_inside(self) -> bool:
+    def is_inside(self) -> bool:
         """Whether this very thread holds the lock: a signal handler or a destructor interrupted it there."""
         return self._lock._is_owned()  # type: ignore[attr-defined,no-any-return]  # as threading.Condition asks it
 
     def _take_in_if_free(self, seconds: float = 0) -> None:
         for _ in range(_ROUNDS):
-            if not self._door or self._is_inside():
+            if not self._door or self.is_inside():
                 return
             try:
                 if not self._lock.acquire(timeout=seconds):
                     return  # its holder will do it
                 self._take_in()
             finally:
-                # Asked, not remembered: a Ctrl-C may come between the two.
-                if self._is_inside():
-                    self._lock.release()
+                # Asked, not remembered, and twice, and by no function of Python's: a Ctrl-C may come between any two.
+                try:
+                    if self._lock._is_owned():  # type: ignore[attr-defined]
+                        self._lock.release()
+                finally:
+                    if self._lock._is_owned():  # type: ignore[attr-defined]
+                        self._lock.release()
         self._bell.ring()  # the rest is for the worker
 
     def _take_in(self) -> None:
@@ -159,15 +170,20 @@ class Intake(Generic[T]):
             self._door.popleft()
 
     def _admit(self, arrival: _Arrival[T], number: int) -> None:
-        refused = self._make_room(arrival.size, arrival.refused)
+        item, size = arrival.item, arrival.size
+        if size > self._limits.queue_bytes // _LARGE_SHARE and self.queue.is_full_for(size):
+            item, size = self.queue.lighter(item, size)  # else many others would lose theirs for this one's messages
+            self.losses.note(LIGHTENED, int(size < arrival.size))
+        refused = self._make_room(size, arrival.refused)
         self._newest = arrival
         if refused is None:
-            self.queue.put(number, arrival.size, arrival.accepted_at, arrival.item)
+            self.queue.put(number, size, arrival.accepted_at, item)
             self.books.accepted = number
             self._on_accepted()
         else:
             self.books.accepted = number
-            self._drop(number, arrival.size, refused)
+            self._drop(number, size, refused)
+        self._need_writer()
 
     def _recount(self, arrival: _Arrival[T], number: int) -> None:
         """Put the books in order after an interruption in the middle: what is in the queue has been accepted."""
@@ -201,13 +217,14 @@ class Intake(Generic[T]):
         # will be in the queue, and may be as large.
         coming = len(self._door) + 1
         is_full = self.blocked or self.queue.is_full_for(coming * size, coming)
-        if not is_full or self._is_inside():
+        if not is_full or self.is_inside():
             return None
         if _is_on_event_loop():
             return "event_loop"
         give_up_at = time.monotonic() + self._limits.block_seconds
         with self.locked():
             self.blocked += 1
+            self._need_writer()
             self._bell.ring()
             try:
                 while self.queue.is_full_for(size):

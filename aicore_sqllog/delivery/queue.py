@@ -17,7 +17,7 @@ _BACKLOG_SHARE = 1 / 32
 """Of the bytes that may wait: past that the packed parts of items go into the ring. Before, the allocator is faster."""
 
 _LEAST_IN_RING = 512
-_MOST_LIGHTENED_AT_ONCE = 1_000
+_MOST_LIGHTENED_AT_ONCE = 300
 """What is made lighter for one item, within the call that brings it, must end."""
 
 
@@ -99,10 +99,10 @@ class BoundedQueue(Generic[T]):
             if not self._whole or len(self) >= self._max_items or self.bytes + size <= self._max_bytes:
                 break
             entry = self._pop_from(self._whole)
-            lighter = self._lighter(entry)
-            lightened += lighter is not None
-            self._light.append(lighter or entry)
-            self.bytes += (lighter or entry).size
+            item, new_size = self.lighter(entry.item, entry.size)
+            lightened += new_size < entry.size
+            self._light.append(Entry(entry.number, new_size, entry.accepted_at, item))
+            self.bytes += new_size
         return lightened
 
     def take(self, max_items: int, max_bytes: int) -> list[Entry[T]]:
@@ -120,14 +120,13 @@ class BoundedQueue(Generic[T]):
         """Count the bytes anew."""
         self.bytes = sum(entry.size for entry in (*self._light, *self._whole))
 
-    def _lighter(self, entry: Entry[T]) -> Entry[T] | None:
+    def lighter(self, item: T, size: int) -> tuple[T, int]:
+        """Return a lighter form of *item* and its size, or both as they are where there is none."""
         try:
-            lighter = self._cargo.lighten(entry.item)
+            found = self._cargo.lighten(item)
         except Exception:  # whatever it is about, it costs no item
-            return None
-        if lighter is None or lighter[1] >= entry.size:
-            return None
-        return Entry(entry.number, lighter[1], entry.accepted_at, lighter[0])
+            return item, size
+        return (item, size) if found is None or found[1] >= size else found
 
     def _stow(self, item: T) -> tuple[T, Span | None]:
         """Put the packed part of *item* into the ring, where there is room."""

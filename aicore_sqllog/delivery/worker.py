@@ -32,6 +32,8 @@ _LONGEST_PAUSE_SECONDS = 30.0
 _AWAITED_PAUSE_SECONDS = 0.5
 """The longest pause between two attempts while somebody waits for the outcome."""
 _RESTART_SECONDS = 1.0
+_DESK_SECONDS = 5.0
+"""How long a new thread waits for one that delivers, and is about to end."""
 
 
 class BatchWorker(Generic[T]):
@@ -81,6 +83,7 @@ class BatchWorker(Generic[T]):
             self._limits,
             queue,
             self._bell,
+            need_writer=self._need_thread,
             on_accepted=self._note_accepted,
             on_dropped=self._note_dropped,
             count_in_flight=lambda: len(self._in_flight),
@@ -131,17 +134,23 @@ class BatchWorker(Generic[T]):
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was accepted before is settled; return whether all of it is stored."""
-        settled = threading.Event()
+        settled = Bell()
         give_up_at = time.monotonic() + timeout
-        target = self.request_flush(settled.set)
-        if not settled.is_set() and not self._has_thread():
+        target = self.request_flush(settled.ring)
+        if self._intake.is_inside():  # a signal handler's flush: this very thread keeps the other from the queue
+            give_up_at = 0.0
+        elif not self._has_thread():
             self._work_here(target, give_up_at)
-        while not settled.wait(max(0.0, min(_RESTART_SECONDS, give_up_at - time.monotonic()))):
+        while not settled.wait(min(_RESTART_SECONDS, give_up_at - time.monotonic())):
             if time.monotonic() >= give_up_at:
                 break
-            with self._intake.locked():  # a thread that was killed from outside would leave us waiting for nobody
-                self._ensure_thread()
-        return self.end_flush(target, settled.set)
+            self.ensure_thread()
+        return self.end_flush(target, settled.ring)
+
+    def ensure_thread(self) -> None:
+        """Have a thread, for who waits for one that was killed, or could not be started, would wait for nobody."""
+        with self._intake.locked():
+            self._ensure_thread()
 
     def request_flush(self, on_settled: Callable[[], None]) -> int:
         """Have everything accepted so far written now; *on_settled* is called, on any thread, when it is settled."""
@@ -184,10 +193,12 @@ class BatchWorker(Generic[T]):
 
     def _note_accepted(self) -> None:
         self._stopping = False
-        if self._thread is None or not self._thread.is_alive():
-            self._ensure_thread()
         if len(self._queue) == 1 or self._is_batch_full():
             self._bell.ring()
+
+    def _need_thread(self) -> None:
+        if self._thread is None:
+            self._ensure_thread()
 
     def _note_dropped(self, number: int) -> None:
         self._flushes.lose(number, number)
@@ -208,23 +219,33 @@ class BatchWorker(Generic[T]):
         may refuse, the items wait for :meth:`flush`, which writes them on its caller's thread."""
         if self._has_thread() or time.monotonic() < self._start_again_at:
             return
-        thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread = thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         try:
             thread.start()
         except RuntimeError:
             self._start_again_at = time.monotonic() + _RESTART_SECONDS
-        else:
-            self._thread = thread
+            self._thread = None
+        except BaseException:  # Ctrl-C
+            self._thread = None
+            raise
 
     # -- the thread's side -----------------------------------------------------------------------
 
     def _run(self) -> None:
-        with self._desk:
-            self.thread_id = threading.get_ident()
-            try:
-                self._work_until_stopped()
-            finally:
-                self.thread_id = 0  # the system gives the number to the next thread, whose records are none of ours
+        if not self._desk.acquire(timeout=_DESK_SECONDS):  # an interrupted start left a thread that is unknown to us
+            self._forget_thread()
+            return
+        self.thread_id = threading.get_ident()
+        try:
+            self._work_until_stopped()
+        finally:
+            self.thread_id = 0  # the system gives the number to the next thread, whose records are none of ours
+            self._forget_thread()
+            self._desk.release()
+
+    def _forget_thread(self) -> None:
+        if self._thread is threading.current_thread():
+            self._thread = None
 
     def _work_until_stopped(self) -> None:
         while True:

@@ -154,7 +154,9 @@ _MYSQL: Mapping[int, tuple[Kind, str]] = {
     **dict.fromkeys((1290, 1792, 1836), (Kind.MISCONFIGURED, _READ_ONLY)),
     **dict.fromkeys((1021, 1114), (Kind.TRANSIENT, _DISK_FULL)),
     **dict.fromkeys((1153, 1301), (Kind.OVERSIZE, "")),
-    **dict.fromkeys((1048, 1062, 1264, 1265, 1292, 1364, 1366, 1406, 1451, 1452, 1644, 3140, 4025), (Kind.POISON, "")),
+    **dict.fromkeys(
+        (1048, 1062, 1264, 1265, 1292, 1364, 1366, 1406, 1451, 1452, 1526, 1644, 3140, 3819, 4025), (Kind.POISON, "")
+    ),
 }
 
 
@@ -186,7 +188,7 @@ _POSTGRESQL: Mapping[str, tuple[Kind, str]] = {
     "21": (Kind.POISON, ""),
     "22": (Kind.POISON, ""),
     "23": (Kind.POISON, ""),
-    "P0": (Kind.POISON, ""),  # a trigger's own exception
+    **dict.fromkeys(("27", "38", "39", "44", "P0"), (Kind.POISON, "")),  # a trigger's, a function's, a view's refusal
 }
 """By SQLSTATE, or its first two characters."""
 
