@@ -333,3 +333,19 @@ def test_json_nests_no_deeper_than_mariadb_reads() -> None:
     stored = json.loads(capture({"llm": {"extras": {"v": value}}}).extras)
     assert depth(stored) <= 32
     assert "core" in json.dumps(stored)
+
+
+@pytest.mark.parametrize("kind", ["message", "exception", "messages", "copied"])
+def test_the_size_of_a_snapshot_is_that_of_the_memory_it_takes(kind: str) -> None:
+    """One emoji makes each character of a text four bytes."""
+    text = "x" * 100_000 + "\U0001f600"
+    record = logging.makeLogRecord({"msg": text if kind == "message" else "call", "model": "m", "provider": "p"})
+    if kind == "exception":
+        record.exc_info = (ValueError, ValueError(text), None)
+    elif kind != "message":
+        record.__dict__["messages"] = [text, Decimal(1)] if kind == "copied" else [text]
+    snapshot = take_snapshot(record)
+    assert snapshot is not None
+    held = [snapshot.message, *(snapshot.failure or ())]
+    held += [snapshot.values] if isinstance(snapshot.values, bytes) else [text for _ in [1]] if kind == "copied" else []
+    assert sum(map(sys.getsizeof, held)) <= snapshot.size < 2 * sum(map(sys.getsizeof, held)) + 2_000

@@ -55,3 +55,17 @@ def test_a_database_that_takes_nothing_delays_the_exit_by_the_timeout_at_most_an
 
     assert finished.returncode == 0
     assert "1 records could not be stored" in finished.stderr
+
+
+@ONE_OF_EACH
+def test_a_callback_that_takes_its_time_before_it_logs_has_taken_none_of_ours(url: str, tmp_path: Path) -> None:
+    """Only what we wait ourselves counts against ``shutdown_timeout``."""
+    late = "import atexit, time\natexit.register(lambda: (time.sleep(1.5), call()))\nimport logging\n"
+    (tmp_path / "script.py").write_text(
+        late + SETUP.replace("sys.argv[1])", "sys.argv[1], shutdown_timeout=1)") + "call(); log.handlers[0].flush(60)"
+    )
+
+    finished = run_python("script.py", url, cwd=tmp_path)
+
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "")
+    assert execute(url, "select count(*) from llm_operations") == [(2,)]

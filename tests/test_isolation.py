@@ -1,5 +1,6 @@
 """A batch that the database refuses for several reasons at once: each record gets what it deserves, and it ends."""
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from aicore_sqllog import polars_from_db
+from aicore_sqllog import SQLLogHandler, polars_from_db
+from aicore_sqllog.delivery.books import Losses
 from aicore_sqllog.delivery.rows import operation_row
 from aicore_sqllog.delivery.writer import SqlWriter
+from aicore_sqllog.storage import mysql
 from aicore_sqllog.storage.connection import resolve
-from tests.conftest import MakeHandler
+from tests.conftest import ROOT, MakeHandler
 from tests.servers import ONE_OF_EACH, execute
 from tests.stands import stand_before
 from tests.support import run_python, wait_until
@@ -66,6 +69,124 @@ def test_a_dead_letter_is_written_once_though_its_batch_is_tried_again(
         writer.close()
     assert [letter["record"]["provider"] for letter in letters(tmp_path)] == ["large"]
     assert counts(url)[1] == 4
+
+
+REFUSE_BAD = {
+    "sqlite": "CREATE TRIGGER bad BEFORE INSERT ON llm_operations WHEN new.provider = 'bad' "
+    "BEGIN SELECT RAISE(ROLLBACK, 'undone with its savepoints'); END",
+    "postgresql": "CREATE FUNCTION bad() RETURNS trigger AS $$ BEGIN IF new.provider = 'bad' THEN "
+    "RAISE EXCEPTION 'no'; END IF; RETURN new; END $$ LANGUAGE plpgsql; "
+    "CREATE TRIGGER bad BEFORE INSERT ON llm_operations FOR EACH ROW EXECUTE FUNCTION bad()",
+    "mysql": "CREATE TRIGGER bad BEFORE INSERT ON llm_operations FOR EACH ROW IF new.provider = 'bad' "
+    "THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'; END IF",
+}
+"""A trigger of the owner's refuses in the ordinary way."""
+
+
+@ONE_OF_EACH
+def test_what_a_trigger_of_the_owner_refuses_goes_to_the_dead_letters(
+    make_handler: MakeHandler, log: logging.Logger, url: str, tmp_path: Path
+) -> None:
+    handler = make_handler()
+    call(log, 1, bad=False)
+    assert handler.flush()
+    execute(url, REFUSE_BAD[sa.make_url(url).get_backend_name()])
+    for number in range(6):
+        call(log, number, bad=number == 3)
+    assert handler.flush(60) is False
+    stats = handler.stats()
+    assert (stats.committed, stats.dead_lettered, stats.pending) == (6, 1, 0)
+    assert [letter["record"]["input_tokens"] for letter in letters(tmp_path)] == [3]
+
+
+@pytest.mark.parametrize("fault", [ValueError, KeyError, RuntimeError])
+@pytest.mark.backends("postgresql+psycopg2", "mysql+pymysql")
+def test_an_error_met_on_connecting_is_no_records_fault(
+    fault: type[Exception], log: logging.Logger, url: str, tmp_path: Path
+) -> None:
+    """Such as that of a service which gives passwords for some minutes, and is away."""
+    engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+    is_away = False
+
+    @sa.event.listens_for(engine, "do_connect")
+    def ask_for_password(*_: Any) -> None:
+        if is_away:
+            raise fault("503")
+
+    handler = SQLLogHandler(engine, flush_interval=3600, shutdown_timeout=30)
+    log.addHandler(handler)
+    call(log, 1, bad=False)
+    assert handler.flush()
+    is_away = True
+    call(log, 2, bad=False)
+    wait_until(lambda: handler.flush(0.01) is False and handler.stats().retries > 5)
+    is_away = False
+    assert handler.flush() is True
+    assert (handler.stats().committed, letters(tmp_path)) == (2, [])
+    engine.dispose()
+
+
+@pytest.mark.backends("mysql+pymysql")
+def test_a_table_that_is_locked_for_long_makes_no_record_too_large(
+    make_handler: MakeHandler, log: logging.Logger, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mysql, "_LOCK_SECONDS", 3600)  # so that our own time-out ends the connection, as it would
+    handler = make_handler(engine_options={"connect_args": {"read_timeout": 1}})
+    call(log, 1, bad=False)
+    assert handler.flush()
+    locker = sa.create_engine(url)
+    with locker.connect() as connection:
+        connection.exec_driver_sql("LOCK TABLES llm_operations WRITE, llm_sessions WRITE, llm_messages WRITE")
+        call(log, 2, bad=False)
+        wait_until(lambda: handler.flush(0.5) is False and handler.stats().retries > 7, 60)
+        connection.exec_driver_sql("UNLOCK TABLES")
+    locker.dispose()
+    assert handler.flush(60) is True
+    assert (handler.stats().committed, handler.stats().dead_lettered, letters(tmp_path)) == (2, 0, [])
+
+
+def test_losses_that_cannot_be_stored_are_kept_by_reason_not_by_batch(url: str, path: Path) -> None:
+    writer = SqlWriter(resolve(url), migrate="off")
+    made = SqlWriter(resolve(url))
+    made.write(records(1), 1)
+    made.close()
+    execute(url, "alter table llm_log_losses rename to elsewhere")
+    losses = Losses()
+    for _ in range(50):
+        assert writer.write(records(1), 1).committed == 1
+        losses.note("queue_full", 3, 100)
+        with pytest.raises(sa.exc.OperationalError):
+            writer.write_losses(losses.take)
+    assert len(writer._loss_rows) == 1
+    execute(url, "alter table elsewhere rename to llm_log_losses")
+    writer.write_losses(losses.take)
+    writer.write_losses(losses.take)
+    writer.close()
+    assert execute(url, "select reason, sum(count), sum(bytes) from llm_log_losses") == [("queue_full", 150, 5_000)]
+
+
+def test_half_a_dead_letter_is_none_and_spoils_no_other(tmp_path: Path) -> None:
+    """The disk becomes full in the middle of a line, and has room again later."""
+    script = """
+import pathlib, resource, signal
+from aicore_sqllog.delivery.dead_letters import DeadLetters
+from tests.test_writer import records
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+folder = pathlib.Path("letters")
+letters, batch = DeadLetters("x", folder), records(3)
+kept = [letters.add(batch[:1], "r")]
+(file,) = folder.iterdir()
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(file.stat().st_size * 1.5), resource.RLIM_INFINITY))
+kept.append(letters.add(batch[1:2], "r"))
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+kept.append(letters.add(batch[2:], "r"))
+print(kept)
+"""
+    (tmp_path / "script.py").write_text(script)
+    done = run_python("script.py", cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert (done.returncode, done.stdout) == (0, "[1, 0, 1]\n"), done.stderr
+    (file,) = (tmp_path / "letters").iterdir()
+    assert [json.loads(line)["version"] for line in file.read_text().splitlines()] == [1, 1]
 
 
 @ONE_OF_EACH

@@ -366,3 +366,26 @@ def test_a_flush_without_a_thread_is_over_when_its_time_is() -> None:
     worker._desk.release()
     worker._start_again_at = 0.0
     assert worker.flush(30) is True
+
+
+def test_another_flush_goes_on_with_the_attempts_that_the_one_before_had_no_time_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first may have been committed: who begins at 1 again would not look."""
+    sink = Sink()
+    sink.faults = [OSError("the outcome is unknown")]
+    worker = make(sink)
+    worker._start_again_at = time.monotonic() + 1_000  # no thread can be started
+    worker._jitter.uniform = lambda a, b: 86_400.0  # type: ignore[method-assign]
+    worker.put(1, 1)
+    assert worker.flush(0.05) is False
+    assert worker.flush(30) is True
+    assert sink.attempts == [1, 2]
+
+
+def test_a_small_queue_is_written_when_it_is_full() -> None:
+    worker = make(Sink(), queue_size=10)
+    for item in range(100):
+        worker.put(item, 1)  # waits for room, and nothing but that makes a batch due
+    assert worker.flush(30)
+    assert worker.books().committed == 100

@@ -138,8 +138,9 @@ class BatchWorker(Generic[T]):
         give_up_at = time.monotonic() + timeout
         target = self.request_flush(settled.ring)
         if self._intake.is_inside():  # a signal handler's flush: this very thread keeps the other from the queue
-            give_up_at = 0.0
-        elif not self._has_thread():
+            self.end_flush(target, settled.ring)
+            return False
+        if not self._has_thread():
             self._work_here(target, give_up_at)
         while not settled.wait(min(_RESTART_SECONDS, give_up_at - time.monotonic())):
             if time.monotonic() >= give_up_at:
