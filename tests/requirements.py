@@ -59,7 +59,13 @@ REQUIREMENTS: Mapping[str, tuple[str, Sequence[str]]] = {
     ),
     "R15": ("our own libraries' records", ["test_overload.test_our_own_libraries_at_debug_feed_nothing_back"]),
     "R16": ("destructors that log", ["test_overload.test_destructors_that_log_wherever_the_collector_runs"]),
-    "R17": ("signal handlers that log", ["test_overload.test_a_signal_handler_that_logs_while_its_thread_logs"]),
+    "R17": (
+        "signal handlers that log",
+        [
+            "test_overload.test_a_signal_handler_that_logs_while_its_thread_logs",
+            "test_intake.test_a_signal_handler_that_logs_while_its_thread_flushes_hangs_nobody",
+        ],
+    ),
     "R18": (
         "problems are told without logging",
         ["test_outage.test_a_problem_met_in_a_log_call_is_told_once_and_not_through_logging"],
@@ -73,7 +79,13 @@ REQUIREMENTS: Mapping[str, tuple[str, Sequence[str]]] = {
             "test_worker.test_block_gives_up_in_time_and_never_blocks_a_running_loop",
         ],
     ),
-    "R22": ("no exception into the application", ["test_capture.test_nothing_makes_capture_raise"]),
+    "R22": (
+        "no exception into the application",
+        [
+            "test_capture.test_nothing_makes_capture_raise",
+            "test_intake.test_a_control_c_anywhere_in_a_log_call_leaves_the_lock_free_and_the_books_in_balance",
+        ],
+    ),
     "R23": ("keys that collide", ["test_capture.test_what_stands_under_llm_cannot_collide_and_wins"]),
     "R24": (
         "exceptions kept, the record untouched",
@@ -113,7 +125,13 @@ REQUIREMENTS: Mapping[str, tuple[str, Sequence[str]]] = {
         "a commit of unknown outcome",
         ["test_writer.test_a_batch_tried_again_after_it_was_committed_is_stored_once"],
     ),
-    "R35": ("a poisoned record", ["test_poison.test_the_good_are_stored_and_the_bad_are_kept_with_the_reason"]),
+    "R35": (
+        "a poisoned record",
+        [
+            "test_poison.test_the_good_are_stored_and_the_bad_are_kept_with_the_reason",
+            "test_isolation.test_refused_and_too_large_records_in_one_batch_keep_nobody_waiting",
+        ],
+    ),
     "R36": (
         "too large for the server",
         [

@@ -211,8 +211,7 @@ def test_a_queue_that_became_full_while_no_thread_could_be_started_is_written_wh
             worker.put(item, 1)
     worker._start_again_at = 0.0
     worker.put(5, 1)
-    wait_until(lambda: worker.books().pending == 0)
-    assert worker.books().committed >= 3
+    wait_until(lambda: worker.books().committed >= 3)
     assert balanced(worker.books())
 
 
