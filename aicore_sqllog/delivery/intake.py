@@ -168,6 +168,7 @@ class Intake(Generic[T]):
                     self._recount(arrival, number)
                     raise
             self._door.popleft()
+            self._newest = None
 
     def _admit(self, arrival: _Arrival[T], number: int) -> None:
         item, size = arrival.item, arrival.size
