@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from aicore_sqllog.errors import ConfigurationError, DatabaseError, LogNotFoundError, SchemaError, SQLLogError
     from aicore_sqllog.handler import SQLLogHandler
     from aicore_sqllog.operation import OperationScope, llm_operation
+    from aicore_sqllog.process.signals import install_signal_handlers
     from aicore_sqllog.reader import AsyncLogReader, LogReader, apolars_from_db, polars_from_db
-    from aicore_sqllog.signals import install_signal_handlers
     from aicore_sqllog.storage.models import LlmMessage, LlmOperation, LlmSession, metadata
 
 __all__ = [
@@ -60,7 +60,7 @@ _HOMES = {
     "SQLLogHandler": "handler",
     "SchemaError": "errors",
     "apolars_from_db": "reader",
-    "install_signal_handlers": "signals",
+    "install_signal_handlers": "process.signals",
     "llm_operation": "operation",
     "llm_session": "capture.context",
     "metadata": "storage.models",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from aicore_sqllog.capture.fields import require_fields
 from aicore_sqllog.handler import SQLLogHandler
-from aicore_sqllog.identity import mint
 from aicore_sqllog.reader import apolars_from_db, polars_from_db
+from aicore_sqllog.values.ids import mint
 
 if TYPE_CHECKING:
     from aicore_sqllog.storage.connection import Connection

@@ -10,21 +10,22 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from aicore_sqllog import lifecycle, options
+from aicore_sqllog import options
+from aicore_sqllog.batching.counts import UNSTORABLE, UNTAKEN, Loss, Outcome
+from aicore_sqllog.batching.worker import BatchWorker
 from aicore_sqllog.capture.build import Defaults, RecordBuilder
-from aicore_sqllog.capture.cargo import SnapshotCargo
+from aicore_sqllog.capture.packing import SnapshotPacking
 from aicore_sqllog.capture.privacy import Privacy, environment_consents
 from aicore_sqllog.capture.snapshot import Snapshot, take_bare_snapshot, take_snapshot
-from aicore_sqllog.delivery.books import UNSTORABLE, UNTAKEN, Loss, Outcome
-from aicore_sqllog.delivery.notices import Notices
 from aicore_sqllog.delivery.pipeline import Pipeline
 from aicore_sqllog.delivery.report import Report
 from aicore_sqllog.delivery.stats import HandlerStats
-from aicore_sqllog.delivery.worker import BatchWorker
+from aicore_sqllog.process import end
+from aicore_sqllog.process.notices import Notices
 
 if TYPE_CHECKING:
-    from aicore_sqllog.delivery.writer import SqlWriter
     from aicore_sqllog.storage.connection import Connection
+    from aicore_sqllog.writing.writer import SqlWriter
 
 __all__ = ["SQLLogHandler"]
 
@@ -147,14 +148,14 @@ class SQLLogHandler(logging.Handler):
             self._pipeline,
             name=THREAD_NAME,
             limits=limits,
-            cargo=SnapshotCargo(),
+            cargo=SnapshotPacking(),
             on_failure=self._note_failure,
             on_idle_end=self._pipeline.close,
         )
         self._report = Report(self._notices, self._shown_place)
         self._ignored = 0
         super().__init__(level)
-        lifecycle.watch(self)
+        end.watch(self)
 
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
         """Filter and take *record*. Unlike other handlers' it takes no lock, which a flush may hold for long."""
@@ -171,7 +172,7 @@ class SQLLogHandler(logging.Handler):
                 self._ignored += 1
                 return
             self._worker.put(snapshot, snapshot.size)
-            if lifecycle.is_ending():  # nothing will come by later to write it
+            if end.is_ending():  # nothing will come by later to write it
                 self.finish()
         except Exception as exc:
             self._notices.say("emit", f"a record could not be taken: {type(exc).__qualname__}")
@@ -189,7 +190,7 @@ class SQLLogHandler(logging.Handler):
             True if all of it is stored. False if the time was over first, or if records were dropped
             since the last flush that told so; see :meth:`stats`.
         """
-        with lifecycle.waiting(self._seconds(timeout)) as seconds:
+        with end.waiting(self._seconds(timeout)) as seconds:
             return self._worker.flush(seconds)
 
     async def aflush(self, timeout: float | None = None) -> bool:
@@ -243,7 +244,7 @@ class SQLLogHandler(logging.Handler):
         """
         worker = getattr(self, "_worker", None)  # absent if the constructor refused an option
         if worker is not None:
-            with lifecycle.waiting(self._seconds(None)) as seconds:
+            with end.waiting(self._seconds(None)) as seconds:
                 worker.stop(seconds)
         super().close()
 
@@ -275,7 +276,7 @@ class SQLLogHandler(logging.Handler):
         return show_url(self._place.url)
 
     def _make_writer(self) -> "SqlWriter":
-        from aicore_sqllog.delivery.writer import SqlWriter
+        from aicore_sqllog.writing.writer import SqlWriter
 
         return SqlWriter(self._place, self._engine_options, migrate=self._migrate, say=self._report.say)
 

@@ -9,13 +9,13 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
 
 from aicore_sqllog.capture.context import Frame, as_text, current_owner, enter, leave, surrounded_by, wrap
-from aicore_sqllog.capture.convert import to_consent
 from aicore_sqllog.capture.fields import require_fields
-from aicore_sqllog.capture.freeze import Frozen, freeze, thaw
-from aicore_sqllog.capture.responses import read_response
-from aicore_sqllog.capture.stream import AsyncStream, Stream, watch_stream
-from aicore_sqllog.delivery.notices import Notices
-from aicore_sqllog.identity import mint
+from aicore_sqllog.process.notices import Notices
+from aicore_sqllog.responses.lazy import read_response
+from aicore_sqllog.responses.stream import AsyncStream, Stream, watch_stream
+from aicore_sqllog.values.convert import to_consent
+from aicore_sqllog.values.freeze import Frozen, freeze, thaw
+from aicore_sqllog.values.ids import mint
 
 __all__ = ["OperationScope", "llm_operation"]
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast, get_args
 
-from aicore_sqllog.delivery.limits import Limits, Overflow
+from aicore_sqllog.batching.limits import Limits, Overflow
 from aicore_sqllog.errors import ConfigurationError
 
 __all__ = [

@@ -10,9 +10,9 @@ import pytest
 
 from aicore_sqllog import SQLLogHandler, reader
 from aicore_sqllog.capture.privacy import OTEL_VARIABLE, OWN_VARIABLE
-from aicore_sqllog.lifecycle import _LIVE
-from tests import requirements
-from tests.servers import ASYNCHRONOUS_ALONE, BACKENDS, drop_database, new_database
+from aicore_sqllog.process.end import _LIVE
+from tests.support import requirements
+from tests.support.servers import ASYNCHRONOUS_ALONE, BACKENDS, drop_database, new_database
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT: list[str] = []

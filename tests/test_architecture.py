@@ -11,28 +11,32 @@ import pytest
 from tests.conftest import ROOT
 
 PACKAGE = "aicore_sqllog"
-GROUND = {"errors", "text", "identity", "redactors", "forks", "lifecycle"}
-DOORS = {"handler", "signals", "options", "reader", "collector", "operation", "cli"}
+BASE = {"errors", "values", "process", "redactors"}
+"""What stands at the bottom, and may be used by all."""
+
+DOORS = {"handler", "options", "reader", "collector", "operation", "cli"}
 MAY_IMPORT: Mapping[str, set[str]] = {
-    "storage": GROUND,
-    "capture": GROUND,
-    "delivery": GROUND | {"storage", "capture"},
-    "querying": GROUND | {"storage"},
-    "handler": GROUND | {"options", "capture", "delivery", "storage"},
-    "signals": {"lifecycle"},
-    "options": GROUND | {"delivery"},
-    "reader": GROUND | {"storage", "querying"},
-    "collector": GROUND | {"capture", "delivery", "storage", "querying", "handler", "reader"},
-    "cli": GROUND | {"storage", "handler", "reader"},
-    "__main__": {"cli"},
-    "operation": GROUND | {"capture", "delivery"},
     "errors": set(),
-    "forks": set(),
-    "lifecycle": set(),
-    "text": set(),
-    "identity": {"text"},
     "redactors": set(),
-    "__init__": GROUND | DOORS | {"capture", "delivery", "storage", "querying"},
+    "values": {"errors", "process"},
+    "process": {"errors", "values"},
+    "record": BASE,
+    "storage": BASE | {"record"},
+    "capture": BASE | {"record", "responses"},
+    "responses": BASE | {"record", "capture"},
+    "batching": {"errors"},
+    "journal": BASE | {"record"},
+    "writing": BASE | {"record", "storage", "journal", "batching"},
+    "delivery": BASE | {"record", "storage", "journal", "writing", "batching", "capture", "responses"},
+    "querying": BASE | {"record", "storage"},
+    "options": BASE | {"batching", "capture"},
+    "handler": BASE | {"options", "record", "storage", "batching", "capture", "delivery", "writing"},
+    "operation": BASE | {"capture", "responses"},
+    "reader": BASE | {"record", "storage", "querying"},
+    "collector": BASE | {"capture", "storage", "handler", "reader"},
+    "cli": BASE | {"storage", "handler", "reader"},
+    "__main__": {"cli"},
+    "__init__": BASE | DOORS | {"capture", "delivery", "storage"},
 }
 LARGEST_FILE, LARGEST_FUNCTION = 360, 45
 
@@ -127,7 +131,7 @@ def too_large(sources: Sources) -> list[str]:
 
 def test_imports_go_one_way(sources: Sources) -> None:
     assert forbidden_imports(sources) == []
-    planted = {"storage.x": "def f():\n    from aicore_sqllog.delivery.limits import Limits"}
+    planted = {"storage.x": "def f():\n    from aicore_sqllog.batching.limits import Limits"}
     assert forbidden_imports(planted)
     assert forbidden_imports({"capture.x": "from ..storage import models"})
 
@@ -148,14 +152,14 @@ def reached(sources: Sources, module: str) -> set[str]:
 
 
 def test_the_worker_and_what_it_stands_on_know_only_the_standard_library(sources: Sources) -> None:
-    found = reached(sources, "delivery.worker")
-    beside = {"worker", "bell", "intake", "queue", "ring", "books", "flushes", "limits"}
-    assert found == {f"delivery.{name}" for name in beside}
+    found = reached(sources, "batching.worker")
+    beside = {"worker", "wakeup", "intake", "queue", "packed_memory", "counts", "flushes", "limits"}
+    assert found == {f"batching.{name}" for name in beside}
     for module in found:
         foreign = foreign_to_standard_library(sources[module])
-        assert [name for name in foreign if not name.startswith(f"{PACKAGE}.delivery.")] == [], module
-    planted = sources | {"delivery.queue": "from aicore_sqllog.capture.snapshot import Snapshot"}
-    assert "capture.snapshot" in reached(planted, "delivery.worker")
+        assert [name for name in foreign if not name.startswith(f"{PACKAGE}.batching.")] == [], module
+    planted = sources | {"batching.queue": "from aicore_sqllog.capture.snapshot import Snapshot"}
+    assert "capture.snapshot" in reached(planted, "batching.worker")
 
 
 def test_sqlite_is_opened_by_python_s_own_module_alone(sources: Sources) -> None:

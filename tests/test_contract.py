@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from aicore_sqllog.capture.names import ALIASES
 from aicore_sqllog.capture.snapshot import take_snapshot
-from tests.test_capture import capture, log_record, own
+from aicore_sqllog.record.aliases import ALIASES
+from tests.capture.test_capture import capture, log_record, own
 
 PIXEL = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 3
 ENCODED = base64.b64encode(PIXEL).decode()

@@ -10,8 +10,8 @@ import pytest
 
 from aicore_sqllog import LogReader
 from tests.conftest import ROOT
-from tests.support import run_python
-from tests.traffic import documents
+from tests.support.processes import run_python
+from tests.support.traffic import documents
 
 EXAMPLES = ROOT / "examples"
 

@@ -15,8 +15,8 @@ import yaml
 
 from aicore_sqllog import ConfigurationError, SQLLogHandler, polars_from_db
 from tests.conftest import MakeHandler
-from tests.servers import execute
-from tests.support import wait_until
+from tests.support.processes import wait_until
+from tests.support.servers import execute
 
 CALL = {"provider": "p", "model": "m"}
 

@@ -21,7 +21,7 @@ import pytest
 
 from aicore_sqllog import OperationScope, SQLLogHandler, llm_operation, llm_session, polars_from_db
 from tests.conftest import MakeHandler
-from tests.servers import query
+from tests.support.servers import query
 
 Rows = Callable[[], list[dict[str, Any]]]
 

@@ -8,7 +8,7 @@ import pytest
 
 import aicore_sqllog
 from tests.conftest import ROOT
-from tests.support import run_python
+from tests.support.processes import run_python
 
 
 def test_every_name_is_there_and_documented() -> None:

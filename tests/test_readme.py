@@ -9,7 +9,7 @@ from aicore_sqllog import LlmMessage, LlmOperation, LlmSession, SQLLogHandler
 from aicore_sqllog.capture.fields import FIELDS
 from aicore_sqllog.querying.filters import Filters
 from tests.conftest import ROOT
-from tests.support import run_python
+from tests.support.processes import run_python
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PARTS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL))

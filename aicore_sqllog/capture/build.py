@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from aicore_sqllog import identity
 from aicore_sqllog.capture.content import Content, bare_content, sort_content
 from aicore_sqllog.capture.context import Surroundings
-from aicore_sqllog.capture.convert import to_cost, to_count, to_instant, to_name, to_text
-from aicore_sqllog.capture.encode import to_json
 from aicore_sqllog.capture.fields import COLUMN_COUNTS, COLUMN_NAMES
-from aicore_sqllog.capture.freeze import thaw
 from aicore_sqllog.capture.messages import read_messages
 from aicore_sqllog.capture.privacy import Privacy
-from aicore_sqllog.capture.record import CallRecord, Session
 from aicore_sqllog.capture.snapshot import Snapshot
+from aicore_sqllog.record.call_record import CallRecord, Session
+from aicore_sqllog.values import ids
+from aicore_sqllog.values.convert import to_cost, to_count, to_instant, to_name, to_text
+from aicore_sqllog.values.freeze import thaw
+from aicore_sqllog.values.json import to_json
 
 __all__ = ["Defaults", "RecordBuilder"]
 
@@ -46,7 +46,7 @@ class RecordBuilder:
     def __init__(self, defaults: Defaults, privacy: Privacy | None = None) -> None:
         self._defaults = defaults
         self._privacy = privacy or Privacy()
-        self._process_session = (os.getpid(), identity.mint())
+        self._process_session = (os.getpid(), ids.mint())
 
     def build(self, snapshot: Snapshot) -> CallRecord:
         """Return the record of *snapshot*; if anything about it fails, a record of what could be kept."""
@@ -105,15 +105,15 @@ class RecordBuilder:
         """
         if raw is None:
             return self._own_session(), None
-        found = identity.parse_uuid(raw)
+        found = ids.parse_uuid(raw)
         if found is not None:
             return found, None
-        return identity.session_id(workspace, to_text(raw)[0] or ""), content.take("session_id", to_name)
+        return ids.session_id(workspace, to_text(raw)[0] or ""), content.take("session_id", to_name)
 
     def _own_session(self) -> str:
         process, session_id = self._process_session
         if process != os.getpid():  # a forked child is a process of its own
-            session_id = identity.mint()
+            session_id = ids.mint()
             self._process_session = (os.getpid(), session_id)
         return session_id
 

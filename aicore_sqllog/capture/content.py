@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from aicore_sqllog import identity
 from aicore_sqllog.capture.context import Surroundings
-from aicore_sqllog.capture.convert import to_text
-from aicore_sqllog.capture.encode import to_json
 from aicore_sqllog.capture.fields import FIELDS, GROUP_KEY
-from aicore_sqllog.capture.freeze import thaw
 from aicore_sqllog.capture.media import describe_media
-from aicore_sqllog.capture.names import ALIASES, spread_outputs
 from aicore_sqllog.capture.request import lift_request
 from aicore_sqllog.capture.snapshot import Failure, Snapshot
+from aicore_sqllog.record.aliases import ALIASES, spread_outputs
+from aicore_sqllog.values import ids
+from aicore_sqllog.values.convert import to_text
+from aicore_sqllog.values.freeze import thaw
+from aicore_sqllog.values.json import to_json
 
 __all__ = ["Content", "bare_content", "sort_content"]
 
@@ -78,7 +78,7 @@ class Content:
 
     def take_id(self, name: str) -> str | None:
         """Take the operation id out that the caller gave: a UUID as it is, of any other text a UUIDv5."""
-        found = identity.parse_uuid(self.fields.get(name))
+        found = ids.parse_uuid(self.fields.get(name))
         if found is not None:
             del self.fields[name]
             return found
@@ -87,7 +87,7 @@ class Content:
         if text is None:
             return None
         self.own[name] = raw
-        return identity.operation_id(text)
+        return ids.operation_id(text)
 
     def extras_json(self) -> str:
         """Return the extras with ours under the key ``sqllog``, as JSON text."""

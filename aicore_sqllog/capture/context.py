@@ -11,9 +11,9 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
-from aicore_sqllog.capture.convert import to_consent
-from aicore_sqllog.capture.freeze import Frozen, describe, freeze
-from aicore_sqllog.identity import mint
+from aicore_sqllog.values.convert import to_consent
+from aicore_sqllog.values.freeze import Frozen, describe, freeze
+from aicore_sqllog.values.ids import mint
 
 __all__ = [
     "Frame",

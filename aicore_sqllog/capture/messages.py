@@ -1,13 +1,13 @@
 """
-Messages and a response, as the caller gave them, into :class:`~aicore_sqllog.capture.record.Message` values.
+Messages and a response, as the caller gave them, into :class:`~aicore_sqllog.record.call_record.Message` values.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from aicore_sqllog.capture.convert import to_name, to_text
-from aicore_sqllog.capture.encode import to_json
-from aicore_sqllog.capture.record import Message
+from aicore_sqllog.record.call_record import Message
+from aicore_sqllog.values.convert import to_name, to_text
+from aicore_sqllog.values.json import to_json
 
 __all__ = ["as_items", "read_messages", "readable_text"]
 

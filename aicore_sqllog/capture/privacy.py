@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aicore_sqllog.capture.content import Content
-from aicore_sqllog.capture.convert import to_consent
 from aicore_sqllog.capture.redact import Redaction
 from aicore_sqllog.capture.withhold import withhold_texts
+from aicore_sqllog.values.convert import to_consent
 
 __all__ = ["OTEL_VARIABLE", "OWN_VARIABLE", "Privacy", "environment_consents"]
 

@@ -7,7 +7,7 @@ What such a function lets through is stored; where it fails, the text is not.
 import threading
 from collections.abc import Callable, Sequence
 
-from aicore_sqllog.capture.encode import number_key, to_plain
+from aicore_sqllog.values.json import number_key, to_plain
 
 __all__ = ["Redaction"]
 

@@ -10,10 +10,10 @@ from sys import getsizeof
 from typing import Any, NamedTuple
 
 from aicore_sqllog.capture.context import Surroundings, current_surroundings
-from aicore_sqllog.capture.convert import to_consent
 from aicore_sqllog.capture.fields import GROUP_KEY, STANDARD_ATTRIBUTES, is_llm_record
-from aicore_sqllog.capture.freeze import Frozen, describe, freeze
-from aicore_sqllog.identity import mint
+from aicore_sqllog.values.convert import to_consent
+from aicore_sqllog.values.freeze import Frozen, describe, freeze
+from aicore_sqllog.values.ids import mint
 
 __all__ = ["Failure", "Snapshot", "size_of", "take_bare_snapshot", "take_snapshot"]
 

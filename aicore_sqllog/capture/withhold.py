@@ -8,7 +8,7 @@ from typing import Any
 from aicore_sqllog.capture.content import Content
 from aicore_sqllog.capture.fields import COLUMN_NAMES, FIELDS
 from aicore_sqllog.capture.messages import as_items, readable_text
-from aicore_sqllog.text import NAME_LENGTH
+from aicore_sqllog.values.text import NAME_LENGTH
 
 __all__ = ["withhold_texts"]
 

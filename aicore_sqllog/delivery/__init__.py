@@ -1,1 +1,1 @@
-"""From a ``CallRecord`` to a committed row: the queue, the worker, the rows and the writer."""
+"""Wires batching and writing into one service, and reports on it."""

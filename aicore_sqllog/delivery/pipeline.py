@@ -9,14 +9,14 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from aicore_sqllog.batching.counts import Loss, Outcome
 from aicore_sqllog.capture.build import RecordBuilder
-from aicore_sqllog.capture.record import CallRecord
 from aicore_sqllog.capture.snapshot import Snapshot
-from aicore_sqllog.delivery.books import Loss, Outcome
-from aicore_sqllog.forks import IMPORTS
+from aicore_sqllog.process.fork_guard import IMPORTS
+from aicore_sqllog.record.call_record import CallRecord
 
 if TYPE_CHECKING:
-    from aicore_sqllog.delivery.writer import SqlWriter
+    from aicore_sqllog.writing.writer import SqlWriter
 
 __all__ = ["Pipeline"]
 

@@ -7,8 +7,8 @@ Told from the worker's thread or at the end of the process, never from within a 
 from collections import Counter
 from collections.abc import Callable
 
-from aicore_sqllog.delivery.books import UNSTORABLE, UNTAKEN, Books, Outcome
-from aicore_sqllog.delivery.notices import Notices
+from aicore_sqllog.batching.counts import UNSTORABLE, UNTAKEN, Books, Outcome
+from aicore_sqllog.process.notices import Notices
 
 __all__ = ["Report"]
 

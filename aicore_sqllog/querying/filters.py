@@ -16,8 +16,8 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from aicore_sqllog import identity
-from aicore_sqllog.text import fit_name
+from aicore_sqllog.values import ids
+from aicore_sqllog.values.text import fit_name
 
 __all__ = ["TOTAL_TOKENS", "Condition", "Filters", "LogFilter", "Operator"]
 
@@ -132,17 +132,17 @@ def _read_name(name: str, value: object) -> str:
 
 def _read_session(name: str, value: object) -> UUID | str:
     """A UUID compares with ``session_id``, any other text with ``session_key``."""
-    found = identity.parse_uuid(value)
+    found = ids.parse_uuid(value)
     return UUID(found) if found is not None else _read_name(name, value)
 
 
 def _read_operation(name: str, value: object) -> str:
-    found = identity.parse_uuid(value)
+    found = ids.parse_uuid(value)
     if found is not None:
         return found
     if not isinstance(value, str):
         raise _refusal(name, value, "an id, as text or UUID, or a sequence of ids")
-    return identity.operation_id(value)
+    return ids.operation_id(value)
 
 
 def _read_number(name: str, value: object) -> int | float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from aicore_sqllog.forks import Fence
+from aicore_sqllog.process.fork_guard import Fence
 
 if TYPE_CHECKING:
     import asyncio
@@ -63,7 +63,7 @@ _LEFT_TO_THE_PARENT: list[object] = []
 
 
 class FencedDatabase:
-    """A database that a fork must not find open, with our thread inside: SQLite; see ``forks.py``."""
+    """A database that a fork must not find open, with our thread inside: SQLite; see ``process/fork_guard.py``."""
 
     def __init__(self, database: "SyncDatabase | LoopDatabase") -> None:
         self.engine = database.engine

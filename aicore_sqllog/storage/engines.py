@@ -10,7 +10,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool
 
 from aicore_sqllog.errors import ConfigurationError, LogNotFoundError
-from aicore_sqllog.forks import CONNECT_SECONDS, IMPORTS, Fence
+from aicore_sqllog.process.fork_guard import CONNECT_SECONDS, IMPORTS, Fence
 from aicore_sqllog.storage import mysql, sqlite
 from aicore_sqllog.storage.connection import Place, show_url
 from aicore_sqllog.storage.database import Database, FencedDatabase, LoopDatabase, SyncDatabase

@@ -14,7 +14,7 @@ from zlib import crc32
 import sqlalchemy as sa
 
 from aicore_sqllog.errors import SchemaError
-from aicore_sqllog.forks import IMPORTS
+from aicore_sqllog.process.fork_guard import IMPORTS
 from aicore_sqllog.storage import mysql
 from aicore_sqllog.storage.revisions import HEAD, VERSION_TABLE, Found, look, refuse_unusable
 

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from aicore_sqllog.text import NAME_LENGTH
+from aicore_sqllog.values.text import NAME_LENGTH
 
 __all__ = ["EncodedJson", "Id", "Json", "Name", "Text", "UtcDateTime"]
 

@@ -1,0 +1,1 @@
+"""Records kept in files: what no database takes."""

@@ -1,0 +1,67 @@
+"""
+Ids: minted, taken from the caller, or derived from the caller's text.
+
+All ids are dashed lower-case UUID strings, the form in which they are stored and compared.
+"""
+
+import hashlib
+import os
+import re
+import uuid
+
+import uuid_utils
+
+from aicore_sqllog.values.text import clean_text
+
+__all__ = ["message_id", "mint", "operation_id", "parse_uuid", "session_id"]
+
+NAMESPACE = uuid.UUID("6f0d9c1e-5b1c-5d0e-9a37-2f1f6f1f9a55")
+"""The namespace of every derived id. Changing it would orphan what is stored."""
+
+_CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+
+
+def mint() -> str:
+    """
+    Return a new UUIDv7 (RFC 9562): the ids of one process sort in the order of the calls.
+
+    The time part never steps back, even when the clock does.
+    """
+    return str(uuid_utils.uuid7())
+
+
+def parse_uuid(value: object) -> str | None:
+    """Return the id that *value* is: a ``uuid.UUID`` or the canonical 36-character text; else None."""
+    if isinstance(value, uuid.UUID | uuid_utils.UUID):
+        return str(value)
+    if isinstance(value, str) and _CANONICAL.fullmatch(value):
+        return value.lower()
+    return None
+
+
+def session_id(workspace: str | None, key: str) -> str:
+    """Return the id of the session that the caller calls *key*: a UUIDv5 of (workspace, key)."""
+    scope = "-" if workspace is None else f"+{clean_text(workspace)}"
+    return str(uuid.uuid5(NAMESPACE, f"session\n{len(scope)}\n{scope}\n{clean_text(key)}"))
+
+
+def operation_id(key: str) -> str:
+    """Return the id of the operation that the caller calls *key*: a UUIDv5 of the text."""
+    return str(uuid.uuid5(NAMESPACE, f"operation\n{clean_text(key)}"))
+
+
+def message_id(minted_id: str, number: int) -> str:
+    """
+    Return the id of message *number* of the record whose minted id is *minted_id*.
+
+    A UUIDv8 (RFC 9562, section 5.8): the time part of the minted id, then 62 bits of a hash of
+    both, so that the same record makes the same rows again, and rows arrive in key order.
+    """
+    digest = hashlib.blake2b(f"{minted_id}/{number}".encode(), digest_size=8).hexdigest()
+    variant = "89ab"[int(digest[0], 16) & 3]
+    return f"{minted_id[:14]}8{minted_id[15:18]}-{variant}{digest[1:4]}-{digest[4:]}"
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked child inherits the random state of its parent and would mint the parent's ids.
+    os.register_at_fork(after_in_child=uuid_utils.reseed_rng)

@@ -1,0 +1,1 @@
+"""From call records to committed rows, each exactly once."""
