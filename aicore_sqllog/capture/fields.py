@@ -4,12 +4,15 @@ The names that a record may carry, and which of them make it an LLM record.
 
 import difflib
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+
+from aicore_sqllog.record.columns import COLUMNS, ColumnKind
 
 __all__ = [
     "COLUMN_COUNTS",
     "COLUMN_NAMES",
     "FIELDS",
+    "FIELD_DESCRIPTIONS",
     "GROUP_KEY",
     "STANDARD_ATTRIBUTES",
     "is_llm_record",
@@ -19,50 +22,24 @@ __all__ = [
 GROUP_KEY = "llm"
 """All fields may come as one mapping under this key, where they cannot collide with a ``LogRecord``'s own."""
 
-COLUMN_NAMES = (
-    "action_id",
-    "operation_type",
-    "provider",
-    "model",
-    "response_model",
-    "status",
-    "finish_reason",
-    "error_type",
-    "workspace",
-    "agent_id",
-    "user_id",
-)
-"""Fields that are names or ids of 255 characters at most."""
+_FIELDS = [column for column in COLUMNS if column.is_field]
 
-COLUMN_COUNTS = (
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    "latency_ms",
-    "time_to_first_token_ms",
-)
+COLUMN_NAMES = tuple(column.key for column in _FIELDS if column.kind is ColumnKind.NAME)
+"""Fields that are names of 255 characters at most."""
+
+COLUMN_COUNTS = tuple(column.key for column in _FIELDS if column.kind is ColumnKind.COUNT)
 """Fields that are whole numbers; NULL where unknown."""
 
-FIELDS = frozenset(
-    {
-        *COLUMN_NAMES,
-        *COLUMN_COUNTS,
-        "session_id",
-        "session_metadata",
-        "operation_id",
-        "parent_operation_id",
-        "timestamp",
-        "cost",
-        "error_message",
-        "extras",
-        "messages",
-        "response",
-        "completion_args",
-        "capture_content",
-    }
-)
+FIELD_DESCRIPTIONS: Mapping[str, str] = {
+    **{column.key: column.description for column in _FIELDS},
+    "messages": 'A list of `{"role", "content", ...}`; a plain text is one user message.',
+    "response": "A text, a message or a provider's answer; it becomes the last message.",
+    "completion_args": "The request as it was sent: `model` and `messages` are lifted out, secrets are removed.",
+    "capture_content": "`False`: no text of this record is stored.",
+}
+"""Every field, with one line for the documentation."""
+
+FIELDS = frozenset(FIELD_DESCRIPTIONS)
 
 STANDARD_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 """What a ``LogRecord`` has of its own or gets from a formatter; never stored as an extra."""
