@@ -7,12 +7,14 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 SUPPORTED = 3.11 3.12 3.13 3.14
 PYTEST_ARGS ?= --numprocesses auto --dist worksteal
+FILES ?=
 
-.PHONY: help demo test test-long test-all-pythons test-sqlalchemy-2.0 lint clean
+.PHONY: help demo check test test-long test-all-pythons test-sqlalchemy-2.0 lint clean
 
 help:
 	@echo "make demo              log some calls, read them back, replay a small file"
-	@echo "make test              lint, type-check and run the tests"
+	@echo "make check             lint, type-check and the quick tests that need no server: the inner loop"
+	@echo "make test              lint, type-check and run all tests; FILES=tests/storage runs some of them alone"
 	@echo "make test-long         the tests that take minutes"
 	@echo "make test-all-pythons  the tests on every supported Python that is here"
 	@echo "make test-sqlalchemy-2.0  the tests with the newest SQLAlchemy 2.0"
@@ -36,8 +38,11 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+check: lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "not long and not slow and not server" --durations 5 --durations-min 2 $(FILES)
+
+test: $(if $(FILES),$(STAMP),lint)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) $(FILES)
 
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)

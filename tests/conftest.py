@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 REPORT: list[str] = []
 """Lines that a test has measured; they end the run's output."""
 
+ON_SERVERS = tuple(backend for backend in BACKENDS if backend != "sqlite")
 MakeHandler = Callable[..., SQLLogHandler]
 
 
@@ -35,6 +36,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         marker = metafunc.definition.get_closest_marker("backends")
         backends = marker.args if marker else ["sqlite"] if "path" in metafunc.fixturenames else list(BACKENDS)
         metafunc.parametrize("url", backends, indirect=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs on a server, so that ``-m "not server"`` leaves it out."""
+    for item in items:
+        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        if any(parameters.get(name) in ON_SERVERS for name in ("url", "backend")):
+            item.add_marker(pytest.mark.server)
 
 
 @pytest.fixture
@@ -120,6 +130,12 @@ def pytest_testnodedown(node: Any) -> None:
     REPORT.extend(getattr(node, "workeroutput", {}).get("report", []))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for line in [*REPORT, *requirements.table()]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in [*REPORT, *(requirements.table() if is_whole_run(config) else ())]:
         terminalreporter.write_line(line)
+
+
+def is_whole_run(config: pytest.Config) -> bool:
+    """Tell whether every test was asked for: no file, no expression, no marker but the usual."""
+    chosen = config.getoption("file_or_dir") or config.getoption("keyword")
+    return not chosen and config.getoption("markexpr") == "not long"

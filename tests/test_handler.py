@@ -326,6 +326,7 @@ def test_no_fault_of_a_record_reaches_the_application(make_handler: MakeHandler,
     assert len(polars_from_db(url)) == 4
 
 
+@pytest.mark.slow
 def test_eight_threads_log_while_two_flush_and_the_books_balance(
     make_handler: MakeHandler, log: logging.Logger, url: str
 ) -> None:

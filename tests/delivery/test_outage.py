@@ -220,6 +220,7 @@ print(json.dumps([(largest - before) / (16 * 2**20), kept, *books]))
 """
 
 
+@pytest.mark.slow
 @needs_statm
 def test_an_outage_takes_no_more_memory_than_the_queue_may(tmp_path: Path) -> None:
     """R26: 600 MB are logged; the tenth that is allowed on top of 64 MiB is a quarter on 16, where fixed costs show."""
@@ -233,6 +234,7 @@ def test_an_outage_takes_no_more_memory_than_the_queue_may(tmp_path: Path) -> No
     REPORT.append(f"60,000 records of 10 KB into an outage: memory grew by {grown:.2f} of queue_bytes")
 
 
+@pytest.mark.slow
 @needs_statm
 @pytest.mark.parametrize(("records", "most"), [(1_400, 0.5), (10_000, 1.0)], ids=["whole", "without messages"])
 def test_when_the_database_is_back_the_memory_is_too(records: int, most: float, tmp_path: Path) -> None:

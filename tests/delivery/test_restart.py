@@ -62,6 +62,7 @@ def in_the_middle(handler: SQLLogHandler, least: int) -> Callable[[], bool]:
     return lambda: handler.stats().committed + handler.stats().duplicate >= least
 
 
+@pytest.mark.server
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads resident memory from /proc")
 @pytest.mark.parametrize(

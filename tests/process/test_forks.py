@@ -137,6 +137,7 @@ def work(number):
 )
 
 
+@pytest.mark.slow
 @ONE_OF_EACH
 @pytest.mark.parametrize("tasks_a_child", ["1", "1000"])
 def test_celery_prefork_stores_what_a_child_had_queued_when_it_ended(
@@ -174,6 +175,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @ONE_OF_EACH
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_multiprocessing_children_write_what_they_queued_before_they_end(method: str, url: str, tmp_path: Path) -> None:
@@ -261,6 +263,7 @@ wait_for(child)
 """
 
 
+@pytest.mark.slow
 @ONE_OF_EACH
 def test_forks_while_the_thread_imports_connects_and_writes(url: str, tmp_path: Path) -> None:
     """A child has no half-imported module, no locked SQLite, and none of the file locks of its parent."""

@@ -17,6 +17,8 @@ from tests.conftest import REPORT
 from tests.support.recordings import Recording, recordings, served
 from tests.support.sdks import API_KEY, Facts, Reply, Sdks
 
+pytestmark = pytest.mark.slow
+
 COMPARED = (
     "response_model",
     "finish_reason",

@@ -127,6 +127,7 @@ def test_extras_too_large_for_the_server_are_replaced_and_the_record_is_kept(
         assert len(extras["k"]) == 20_000_000
 
 
+@pytest.mark.server
 def test_a_missing_database_is_created_and_said_once(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
     for backend in ("postgresql+psycopg2", "postgresql+psycopg", "mysql+pymysql"):
         url = new_database(backend, create=False)
@@ -398,6 +399,7 @@ for number in range(count):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("processes", "count", "turns"),
     [
