@@ -11,7 +11,8 @@ from typing import Any, ParamSpec, TypeVar, overload
 from aicore_sqllog.capture.context import Frame, as_text, current_owner, enter, leave, surrounded_by, wrap
 from aicore_sqllog.capture.fields import require_fields
 from aicore_sqllog.process.notices import Notices
-from aicore_sqllog.responses.lazy import read_response
+from aicore_sqllog.responses.read import read_response
+from aicore_sqllog.responses.sdk_exceptions import read_exception
 from aicore_sqllog.responses.stream import AsyncStream, Stream, watch_stream
 from aicore_sqllog.values.convert import to_consent
 from aicore_sqllog.values.freeze import Frozen, freeze, thaw
@@ -207,7 +208,8 @@ class OperationScope:
     def _fields(self, ended_at: float, error: BaseException | None) -> dict[str, Any]:
         heard = _merge([*(stream.result() for stream in self._streams), *(thaw(each)[0] for each in self._heard)])
         given = _merge(thaw(each)[0] for each in self._given)
-        fields = _merge([heard, given])
+        raised = {} if error is None else read_exception(error)
+        fields = _merge([heard, raised, given])
         if fields.get("operation_type") == _DEFAULT_TYPE:  # what nobody chose
             fields["operation_type"] = heard.get("operation_type", _DEFAULT_TYPE)
         fields["operation_id"] = self.operation_id

@@ -157,6 +157,24 @@ def test_an_exception_is_logged_and_goes_on_untouched(
     assert row["latency_ms"] is not None
 
 
+def test_an_sdk_s_exception_tells_what_the_provider_said(rows: Rows, log: logging.Logger) -> None:
+    body = {"error": {"message": "Slow down", "type": "rate_limit_error", "code": None}}
+
+    class RateLimitError(Exception):
+        status_code = 429
+
+        def __init__(self) -> None:
+            super().__init__("Error code: 429 - {...}")
+            self.body = body
+
+    with pytest.raises(RateLimitError), llm_operation(log, provider="mine", model="m"):
+        raise RateLimitError
+    (row,) = rows()
+    assert (row["status"], row["error_type"], row["error_message"]) == ("error", "rate_limit_error", "Slow down")
+    assert (row["provider"], row["extras"]["status_code"], row["extras"]["error"]) == ("mine", 429, body["error"])
+    assert "RateLimitError: Error code: 429" in row["extras"]["sqllog"]["traceback"]
+
+
 def test_an_exception_after_a_good_response_is_an_error_unless_the_caller_says_otherwise(
     rows: Rows, log: logging.Logger
 ) -> None:

@@ -42,6 +42,8 @@ class Family:
     read: Callable[[Body], Fields]
     recognises_chunk: Callable[[Body], bool] = lambda chunk: False
     open_stream: Callable[[], Accumulator] | None = None
+    normalise: Callable[[Body], Body] = lambda body: body
+    """One spelling for the names of a body, where SDKs have another than the provider's JSON."""
 
 
 def compact(fields: Mapping[str, object]) -> Fields:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
 
-from aicore_sqllog.responses.lazy import Chunks
+from aicore_sqllog.responses.gather import StreamReader
 
 __all__ = ["AsyncStream", "Stream", "watch_stream"]
 
@@ -21,7 +21,7 @@ class _Watched:
         self._source = source
         self._iterator: Any = None
         self._on_content = on_content
-        self._chunks = Chunks()
+        self._chunks = StreamReader()
         self._has_content = False
         self._fault: str | None = None
         self.state: State = "new"
@@ -42,7 +42,7 @@ class _Watched:
     def result(self) -> dict[str, Any]:
         """Return the fields that the chunks told; of a stream that did not come to its end, that too."""
         try:
-            found = self._chunks.result()
+            found: dict[str, Any] = dict(self._chunks.result())
         except Exception as exc:
             found, self._fault = {}, type(exc).__name__
         notes: dict[str, object] = {"chunks": self._chunks.count, "state": self.state}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from aicore_sqllog.responses.read import read_error
+from aicore_sqllog.responses.sdk_exceptions import read_exception
 from tests.support.shapes import RESPONSE, Hostile, read
 
 GONE = {"code": 404, "message": "Gone", "status": "NOT_FOUND"}
@@ -64,7 +64,7 @@ class SdkError(Exception):
     ],
 )
 def test_an_exception_tells_what_the_provider_said(held: dict[str, Any]) -> None:
-    fields: dict[str, Any] = read_error(SdkError(**held))
+    fields: dict[str, Any] = read_exception(SdkError(**held))
 
     assert (fields["error_type"], fields["error_message"], fields["status"]) == ("t", "No", "error")
     assert fields["extras"]["status_code"] == 400
@@ -86,7 +86,7 @@ def test_an_exception_tells_what_the_provider_said(held: dict[str, Any]) -> None
 def test_an_exception_without_a_body_tells_its_class_and_text(
     exception: BaseException, error_type: str, text: str | None
 ) -> None:
-    fields = read_error(exception)
+    fields = read_exception(exception)
 
     assert (fields["error_type"], fields.get("error_message"), fields["status"]) == (error_type, text, "error")
 
@@ -94,4 +94,4 @@ def test_an_exception_without_a_body_tells_its_class_and_text(
 def test_an_exception_tells_who_was_asked() -> None:
     request = SimpleNamespace(url=SimpleNamespace(host="my.openai.azure.com"))
 
-    assert read_error(SdkError(request=request))["provider"] == "azure.ai.openai"
+    assert read_exception(SdkError(request=request))["provider"] == "azure.ai.openai"

@@ -13,7 +13,7 @@ import pytest
 from aicore_sqllog.capture.fields import FIELDS
 from aicore_sqllog.responses.plain import to_plain
 from aicore_sqllog.responses.providers import find_provider, provider_of_host
-from aicore_sqllog.responses.read import read_error
+from aicore_sqllog.responses.sdk_exceptions import read_exception
 from tests.support.processes import run_python
 from tests.support.shapes import (
     CHAT,
@@ -254,7 +254,7 @@ def test_nothing_raises(make: Callable[[], Any]) -> None:
     assert isinstance(
         stream([response, {"choices": [response]}, {"type": "content_block_delta", "delta": response}]), dict
     )
-    assert isinstance(read_error(response), dict)
+    assert isinstance(read_exception(response), dict)
 
 
 def test_what_can_be_read_of_a_hostile_object_is_read() -> None:
@@ -348,8 +348,10 @@ def test_a_provider_is_told_only_by_its_mark() -> None:
 def test_reading_loads_no_sdk(tmp_path: Any) -> None:
     code = (
         "import sys\n"
-        "from aicore_sqllog.responses.read import open_stream, read_error, read_response\n"
-        "read_response({'choices': [{'message': {}}]}); read_error(ValueError()); open_stream().add({})\n"
+        "from aicore_sqllog.responses.gather import StreamReader\n"
+        "from aicore_sqllog.responses.read import read_response\n"
+        "from aicore_sqllog.responses.sdk_exceptions import read_exception\n"
+        "read_response({'choices': [{'message': {}}]}); read_exception(ValueError()); StreamReader().add({})\n"
         "heavy = ('openai', 'anthropic', 'google', 'pydantic', 'sqlalchemy', 'polars', 'asyncio')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from aicore_sqllog.responses.read import open_stream
+from aicore_sqllog.responses.gather import StreamReader
 from tests.support.shapes import (
     CHAT,
     CHAT_STREAM,
@@ -91,7 +91,7 @@ def test_objects_stream_like_mappings(chunks: list[Any]) -> None:
 def test_an_abandoned_stream_gives_what_has_come(chunks: list[Any]) -> None:
     texts = []
     for upto in range(len(chunks)):
-        reader = open_stream()
+        reader = StreamReader()
         for chunk in chunks[:upto]:
             reader.add(chunk)
         fields = reader.result()
@@ -116,7 +116,7 @@ def test_an_abandoned_stream_gives_what_has_come(chunks: list[Any]) -> None:
     ids=[*IDS, "text"],
 )
 def test_the_first_content_is_seen_as_it_comes(chunks: list[Any], first: int) -> None:
-    reader = open_stream()
+    reader = StreamReader()
     seen = []
     for chunk in chunks:
         reader.add(chunk)

@@ -12,7 +12,9 @@ import pytest
 
 from aicore_sqllog.capture.build import Defaults, RecordBuilder
 from aicore_sqllog.capture.snapshot import take_snapshot
-from aicore_sqllog.responses.read import open_stream, read_error, read_response
+from aicore_sqllog.responses.gather import StreamReader
+from aicore_sqllog.responses.read import read_response
+from aicore_sqllog.responses.sdk_exceptions import read_exception
 from tests.conftest import REPORT
 from tests.support.recordings import Recording, recordings, served
 from tests.support.sdks import API_KEY, Facts, Reply, Sdks
@@ -127,14 +129,14 @@ def _differences(found: Facts, expected: Facts) -> list[str]:
 def compare(recording: Recording, sdks: Sdks) -> Comparison:
     reply = sdks.ask(recording, raw=recording.id in UNREADABLE)
     if recording.streamed:
-        of_objects = read_stream(reply.objects) | (read_error(reply.error) if reply.error else {})
+        of_objects = read_stream(reply.objects) | (read_exception(reply.error) if reply.error else {})
         return Comparison(recording, reply, of_objects, read_stream(recording.chunks()))
-    of_objects = read_error(reply.error) if reply.error else read_response(next(iter(reply.objects), None))
+    of_objects = read_exception(reply.error) if reply.error else read_response(next(iter(reply.objects), None))
     return Comparison(recording, reply, of_objects, read_response(recording.json))
 
 
 def read_stream(chunks: list[Any]) -> dict[str, Any]:
-    stream = open_stream()
+    stream = StreamReader()
     for chunk in chunks:
         stream.add(chunk)
     return stream.result()

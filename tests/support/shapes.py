@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from aicore_sqllog.responses.read import open_stream, read_response
+from aicore_sqllog.responses.gather import StreamReader
+from aicore_sqllog.responses.read import read_response
 
 COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 
@@ -99,7 +100,7 @@ def read(response: object) -> dict[str, Any]:
 
 
 def stream(chunks: list[Any]) -> dict[str, Any]:
-    reader = open_stream()
+    reader = StreamReader()
     for chunk in chunks:
         reader.add(chunk)
     return reader.result()

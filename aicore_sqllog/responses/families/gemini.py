@@ -30,7 +30,6 @@ def _recognises(body: Body) -> bool:
 
 
 def _read(body: Body) -> Fields:
-    body = camel_case(body)
     candidates = mappings(body.get("candidates"))
     finish_reason = at_path(candidates, "0.finishReason") or at_path(body, "promptFeedback.blockReason")
     response = one_message([_read_message(candidate) for candidate in candidates])
@@ -136,4 +135,5 @@ GEMINI = Family(
     read=_read,
     recognises_chunk=_recognises,
     open_stream=_GeminiStream,
+    normalise=camel_case,
 )

@@ -17,7 +17,6 @@ def _recognises(body: Body) -> bool:
 
 
 def _read(body: Body) -> Fields:
-    body = camel_case(body)
     vectors = body.get("embeddings") or [body.get("embedding")]
     described = compact({"count": len(vectors), "dimensions": dimensions(at_path(vectors, "0.values"))})
     return compact(
@@ -30,4 +29,4 @@ def _read(body: Body) -> Fields:
     )
 
 
-GEMINI_EMBEDDINGS = Family(name="Gemini embeddings", recognises=_recognises, read=_read)
+GEMINI_EMBEDDINGS = Family(name="Gemini embeddings", recognises=_recognises, read=_read, normalise=camel_case)

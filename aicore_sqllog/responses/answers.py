@@ -1,0 +1,57 @@
+"""
+The body of an answer, as builtins, into fields of a record: by its family, with its error and who wrote it.
+"""
+
+from typing import Any
+
+from aicore_sqllog.responses.errors import is_error, read_error_body
+from aicore_sqllog.responses.families.table import family_of
+from aicore_sqllog.responses.families.unknown import read_unknown
+from aicore_sqllog.responses.family import Body, Family, Fields
+from aicore_sqllog.responses.providers import find_provider
+from aicore_sqllog.values.freeze import describe
+
+__all__ = ["merged", "read_as", "read_body", "read_error"]
+
+
+def read_body(body: Body) -> Fields:
+    """Return the fields that *body* tells; what no family knows is read by the usual names."""
+    family = family_of(body)
+    if family is not None:
+        return read_as(family, body)
+    if is_error(body):
+        kept: Fields = {"extras": {name: item for name, item in body.items() if item is not None}}
+        return merged(kept, read_error(body))
+    return _with_provider(read_unknown(body), body)
+
+
+def read_as(family: Family, body: Body) -> Fields:
+    """Return the fields that *body* tells as an answer of *family*."""
+    body = family.normalise(body)
+    fields = _with_provider(_read(family, body), body)
+    return merged(fields, read_error_body(body)) if is_error(body) else fields
+
+
+def read_error(body: Body) -> Fields:
+    """Return the error that *body* tells of, and who wrote it where that is known."""
+    return _with_provider(read_error_body(body), body)
+
+
+def merged(fields: Fields, more: Fields) -> Fields:
+    """Return both; where both know a field, *more* wins, and their extras add up."""
+    extras: Any = fields.get("extras", {})
+    more_extras: Any = more.get("extras", {})
+    both = {**fields, **more}
+    return {**both, "extras": {**extras, **more_extras}} if "extras" in both else both
+
+
+def _read(family: Family, body: Body) -> Fields:
+    try:
+        return family.read(body)
+    except Exception as exc:
+        return merged(read_unknown(body), {"extras": {"fault": describe(exc)}})
+
+
+def _with_provider(fields: Fields, body: Body) -> Fields:
+    provider = find_provider(body)
+    return {"provider": provider, **fields} if provider else fields
