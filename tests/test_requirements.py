@@ -1,9 +1,6 @@
 """Every requirement is accounted for, and the tests that are named are there."""
 
-import ast
-
-from tests.conftest import ROOT
-from tests.support.requirements import REQUIREMENTS
+from tests.support.requirements import REQUIREMENTS, all_tests
 
 OTHERWISE = ("journal: ", "does not apply", "elsewhere: ")
 
@@ -15,8 +12,4 @@ def test_every_requirement_is_accounted_for() -> None:
 
 def test_the_tests_that_are_named_are_there() -> None:
     named = {name for _, shown_by in REQUIREMENTS.values() for name in shown_by if not name.startswith(OTHERWISE)}
-    there = set()
-    for path in (ROOT / "tests").rglob("test_*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        there |= {f"{path.stem}.{node.name}" for node in tree.body if isinstance(node, ast.FunctionDef)}
-    assert sorted(named - there) == []
+    assert sorted(named - all_tests()) == []

@@ -5,7 +5,11 @@ What a background handler must withstand, R01 to R50, each from a real complaint
 the output of a run.
 """
 
+import ast
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
 
 JOURNAL = "journal: kept on disk, which is not built yet"
 
@@ -175,6 +179,15 @@ REQUIREMENTS: Mapping[str, tuple[str, Sequence[str]]] = {
         ],
     ),
 }
+
+
+def all_tests() -> set[str]:
+    """Return every test that there is, as ``module.name``."""
+    there = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        there |= {f"{path.stem}.{node.name}" for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return there
 
 
 def table() -> list[str]:

@@ -1,0 +1,60 @@
+"""What docs/guarantees.md promises, by its first column, and the tests that hold it."""
+
+from collections.abc import Mapping, Sequence
+
+GUARANTEES: Mapping[str, Sequence[str]] = {
+    "the application logs": [
+        "test_handler.test_handle_takes_no_lock",
+        "test_handler.test_no_fault_of_a_record_reaches_the_application",
+        "test_capture.test_nothing_makes_capture_raise",
+        "test_capture.test_what_changes_after_the_call_is_not_seen",
+    ],
+    "the database is down, locked or slow": [
+        "test_outage.test_nothing_is_given_up_for_its_age_or_the_attempts_it_took",
+        "test_model.test_every_record_is_stored_once_whatever_happens",
+        "test_handler.test_a_locked_database_delays_and_loses_nothing",
+    ],
+    "tables are dropped, or SQLite's file is removed, while the process runs": [
+        "test_splitting.test_tables_that_are_dropped_while_we_write_are_made_again",
+        "test_splitting.test_a_file_that_is_removed_or_replaced_while_we_write_is_made_again",
+    ],
+    "the outcome of a commit is not known": [
+        "test_unknown_outcome.test_a_mixed_batch_after_an_unknown_commit_is_stored_exactly_once",
+        "test_writer.test_a_batch_tried_again_after_it_was_committed_is_stored_once",
+    ],
+    "one record cannot be stored": [
+        "test_poison.test_the_good_are_stored_and_the_bad_are_kept_with_the_reason",
+    ],
+    "the queue is full": [
+        "test_overload.test_past_the_bound_each_policy_keeps_what_it_says_and_tells_the_rest",
+        "test_overload.test_messages_go_before_the_tokens_and_the_cost",
+        "test_worker.test_block_gives_up_in_time_and_never_blocks_a_running_loop",
+    ],
+    "the script ends": [
+        "test_exits.test_what_is_logged_at_the_end_is_stored",
+        "test_overload.test_a_database_that_never_answers_delays_the_exit_by_the_timeout",
+    ],
+    "SIGTERM comes": [
+        "test_signals.test_what_was_logged_is_stored_and_the_exit_status_is_as_before",
+        "test_signals.test_without_it_no_signal_is_touched",
+    ],
+    "the process is killed, or calls `os._exit`": [
+        "test_forks.test_celery_prefork_stores_what_a_child_had_queued_when_it_ended",
+    ],
+    "the process forks": [
+        "test_handler.test_a_fork_child_and_its_parent_both_go_on",
+        "test_forks.test_an_open_connection_is_not_shared",
+        "test_forks.test_forks_while_the_thread_imports_connects_and_writes",
+    ],
+    "a child of `multiprocessing` ends": [
+        "test_forks.test_multiprocessing_children_write_what_they_queued_before_they_end",
+    ],
+    "many processes log the same new session": [
+        "test_databases.test_many_processes_start_at_once_where_there_is_no_database_yet",
+    ],
+    "another `dictConfig` closes the handler": ["test_handler.test_a_closed_handler_opens_again"],
+    "a database driver logs on our thread": [
+        "test_handler.test_records_of_its_own_thread_are_ignored",
+        "test_overload.test_our_own_libraries_at_debug_feed_nothing_back",
+    ],
+}
