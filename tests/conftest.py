@@ -12,7 +12,7 @@ from aicore_sqllog import SQLLogHandler, reader
 from aicore_sqllog.capture.privacy import OTEL_VARIABLE, OWN_VARIABLE
 from aicore_sqllog.process.end import _LIVE
 from tests.support import requirements
-from tests.support.servers import ASYNCHRONOUS_ALONE, BACKENDS, drop_database, new_database
+from tests.support.servers import ASYNCHRONOUS_ALONE, BACKENDS, drop_database, drop_emptied, new_database
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT: list[str] = []
@@ -120,7 +120,8 @@ def data() -> Path:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Where several processes run the tests, send what was measured to the one that prints."""
+    """Drop the databases that were kept; where several processes run the tests, send on what was measured."""
+    drop_emptied()
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["report"] = REPORT
 

@@ -21,7 +21,9 @@ import pytest
 
 from aicore_sqllog import OperationScope, SQLLogHandler, llm_operation, llm_session, polars_from_db
 from tests.conftest import MakeHandler
-from tests.support.servers import query
+from tests.support.servers import ONE_OF_EACH, query
+
+pytestmark = pytest.mark.backends("sqlite")  # what is logged does not depend on where it is stored
 
 Rows = Callable[[], list[dict[str, Any]]]
 
@@ -111,6 +113,7 @@ def test_a_session_is_a_decorator_too(rows: Rows, log: logging.Logger) -> None:
 # -- operations ----------------------------------------------------------------------------------
 
 
+@ONE_OF_EACH
 def test_an_operation_is_one_record(rows: Rows, log: logging.Logger) -> None:
     messages = [{"role": "user", "content": "hi"}]
     with llm_operation(log, provider="p", model="m", messages=messages, action_id="a", extras={"k": 1}) as op:
@@ -233,7 +236,6 @@ def test_an_unknown_field_is_a_type_error_that_names_the_nearest(log: logging.Lo
         op.set(latency=1)
 
 
-@pytest.mark.backends("sqlite")
 def test_nothing_that_logging_does_reaches_the_block(
     log: logging.Logger, make_handler: MakeHandler, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -479,6 +481,7 @@ def mark(number: int, level: int, parent: str | None) -> str:
     return json.dumps([number, level, parent])
 
 
+@ONE_OF_EACH
 def test_200_tasks_three_levels_deep_and_interleaved(make_handler: MakeHandler, log: logging.Logger, url: str) -> None:
     handler = make_handler()
     chance = random.Random(7)

@@ -50,7 +50,7 @@ GUARANTEES: Mapping[str, Sequence[str]] = {
         "test_forks.test_multiprocessing_children_write_what_they_queued_before_they_end",
     ],
     "many processes log the same new session": [
-        "test_databases.test_many_processes_start_at_once_where_there_is_no_database_yet",
+        "test_access.test_many_processes_start_at_once_where_there_is_no_database_yet",
     ],
     "another `dictConfig` closes the handler": ["test_handler.test_a_closed_handler_opens_again"],
     "a database driver logs on our thread": [

@@ -148,7 +148,7 @@ REQUIREMENTS: Mapping[str, tuple[str, Sequence[str]]] = {
     "R39": ("flush means stored", ["test_handler.test_flush_stores_what_was_logged_for_any_other_connection"]),
     "R40": (
         "many processes, the same sessions",
-        ["test_databases.test_many_processes_start_at_once_where_there_is_no_database_yet"],
+        ["test_access.test_many_processes_start_at_once_where_there_is_no_database_yet"],
     ),
     "R41": (
         "SQLite locked by another",
@@ -174,7 +174,7 @@ REQUIREMENTS: Mapping[str, tuple[str, Sequence[str]]] = {
     "R50": (
         "configuration errors are told, and records kept",
         [
-            "test_databases.test_a_server_that_does_not_let_us_in_is_told_without_the_password",
+            "test_access.test_a_server_that_does_not_let_us_in_is_told_without_the_password",
             "test_poison.test_a_missing_table_costs_no_record",
         ],
     ),

@@ -43,6 +43,8 @@ ASYNCHRONOUS_ALONE = ("postgresql+asyncpg", "mysql+asyncmy")
 
 _SYNCHRONOUS = {"postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
 _NUMBERS = itertools.count()
+_EMPTIED: list[str] = []
+"""Databases of PostgreSQL that this process has emptied for its next tests."""
 
 
 def new_database(backend: str, *, create: bool = True) -> URL | None:
@@ -51,18 +53,51 @@ def new_database(backend: str, *, create: bool = True) -> URL | None:
     if server is None:
         return None
     name = f"sqllog_test_{os.getpid()}_{next(_NUMBERS)}"
-    if create:
+    if create and BACKENDS[backend] == "postgresql" and _EMPTIED:
+        execute(server, f"ALTER DATABASE {_EMPTIED.pop()} RENAME TO {name}")
+    elif create:
         execute(server, f"CREATE DATABASE {name}")
     return server.set(drivername=backend, database=name)
 
 
 def drop_database(url: URL) -> None:
-    """Drop a test's database, whoever is still connected."""
+    """
+    Take a test's database away, whoever is still connected.
+
+    One of PostgreSQL's is emptied and kept under another name for the next test, because to drop and to create one
+    takes the server a second. A handler that still knows the old name does not find it.
+    """
     kind = url.get_backend_name()
     server = server_url("mysql" if kind == "mariadb" else kind)
     assert server is not None
-    force = " WITH (FORCE)" if kind == "postgresql" else ""
-    execute(server, f"DROP DATABASE IF EXISTS {url.database}{force}")
+    if kind != "postgresql":
+        execute(server, f"DROP DATABASE IF EXISTS {url.database}")
+    elif not _keep_emptied(url, server):
+        execute(server, f"DROP DATABASE IF EXISTS {url.database} WITH (FORCE)")
+
+
+def drop_emptied() -> None:
+    """Drop the databases that were kept for the next test."""
+    while _EMPTIED:
+        execute(server_url("postgresql") or "", f"DROP DATABASE {_EMPTIED.pop()} WITH (FORCE)")
+
+
+def _keep_emptied(url: URL, server: URL) -> bool:
+    name = f"sqllog_emptied_{os.getpid()}_{next(_NUMBERS)}"
+    try:
+        execute(server, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{url.database}'")
+        execute(server, f"ALTER DATABASE {url.database} RENAME TO {name}")
+        execute(server, f"ALTER DATABASE {name} RESET ALL")
+        own = server.set(database=name)
+        for (schema,) in execute(own, "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)'"):
+            execute(own, f'DROP SCHEMA "{schema}" CASCADE')
+        execute(own, "CREATE SCHEMA public AUTHORIZATION pg_database_owner")
+        execute(own, "GRANT USAGE ON SCHEMA public TO PUBLIC")
+    except sa.exc.DBAPIError:  # it is not there, or somebody has connected once more
+        execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        return False
+    _EMPTIED.append(name)
+    return True
 
 
 def execute(url: URL | str, sql: str) -> list[Any]:
