@@ -1,36 +1,22 @@
 """
-The read door: questions are built and answered by pure functions; the readers only execute them.
+The readers: each method asks a question of ``querying/`` and returns its answer.
 """
 
-import atexit
-import os
-import weakref
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import Self, Unpack
 
 import polars as pl
-import sqlalchemy as sa
-from sqlalchemy.engine import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
-from aicore_sqllog.errors import DatabaseError, LogNotFoundError
-from aicore_sqllog.querying.filters import Filters, LogFilter
-from aicore_sqllog.querying.question import OperationsQuestion
-from aicore_sqllog.querying.select import count_select
-from aicore_sqllog.storage.connection import ASYNC_FIRST, SYNC_FIRST, Connection, Place, resolve, show_url
-from aicore_sqllog.storage.engines import async_reader_engine, reader_engine
-from aicore_sqllog.storage.faults import diagnose, without_values
-from aicore_sqllog.storage.models import LlmOperation
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from aicore_sqllog.querying import count, operations
+from aicore_sqllog.querying.execute import aexecute, execute
+from aicore_sqllog.querying.filters import Filters
+from aicore_sqllog.querying.operations import OperationsArguments
+from aicore_sqllog.querying.reader_cache import ReaderCache
+from aicore_sqllog.querying.signature import shows_arguments_of
+from aicore_sqllog.querying.source import AsyncSource, Source
+from aicore_sqllog.storage.connection import ASYNC_FIRST, SYNC_FIRST, Connection, Place, resolve
 
 __all__ = ["AsyncLogReader", "LogReader", "apolars_from_db", "polars_from_db"]
-
-_READERS_KEPT = 16
 
 
 class LogReader:
@@ -51,21 +37,10 @@ class LogReader:
     """
 
     def __init__(self, connection: Connection | None = None, schema: str | None = None) -> None:
-        self._place = resolve(connection, SYNC_FIRST, schema)
-        self._engine: Engine | None = None
-        _LIVE.add(self)
+        self._source = Source(resolve(connection, SYNC_FIRST, schema))
 
-    def operations(
-        self,
-        *,
-        columns: Sequence[str] | None = None,
-        include_messages: bool = False,
-        decode_json: bool = False,
-        order_by: str = "timestamp",
-        descending: bool = False,
-        limit: int | None = None,
-        **filters: Unpack[Filters],
-    ) -> pl.DataFrame:
+    @shows_arguments_of(operations.operations)
+    def operations(self, **arguments: Unpack[OperationsArguments]) -> pl.DataFrame:
         """
         Return the operations that match, one row each, oldest first.
 
@@ -106,33 +81,16 @@ class LogReader:
             LogNotFoundError: If there is no such file, or none of our tables in it.
             DatabaseError: If the database refuses.
         """
-        question = OperationsQuestion.of(
-            filters,
-            columns=columns,
-            include_messages=include_messages,
-            decode_json=decode_json,
-            order_by=order_by,
-            descending=descending,
-            limit=limit,
-        )
-        with self._connection() as connection:
-            rows = connection.execute(question.select).all()
-            messages: list[Any] = []
-            for select in question.message_selects(rows):
-                messages.extend(connection.execute(select).all())
-        return question.frame(rows, messages)
+        return execute(operations.operations(**arguments), self._source.connect)
 
+    @shows_arguments_of(count.count)
     def count(self, **filters: Unpack[Filters]) -> int:
         """Return how many operations match; filters and errors as in :meth:`operations`."""
-        select = count_select(LogFilter.of(filters))
-        with self._connection() as connection:
-            return int(connection.execute(select).scalar_one())
+        return execute(count.count(**filters), self._source.connect)
 
     def close(self) -> None:
         """Close the connections that are ours. A later question opens new ones."""
-        engine, self._engine = self._engine, None
-        if engine is not None and self._place.borrowed is None:
-            engine.dispose()
+        self._source.close()
 
     def __enter__(self) -> Self:
         return self
@@ -141,24 +99,6 @@ class LogReader:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    @contextmanager
-    def _connection(self) -> Iterator[sa.Connection]:
-        if self._engine is None:
-            self._engine = reader_engine(self._place)
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except SQLAlchemyError as exc:
-            raise _translated(exc, self._place, self._has_log()) from without_values(exc)
-
-    def _has_log(self) -> bool:
-        assert self._engine is not None
-        try:
-            with self._engine.connect() as connection:
-                return _has_tables(connection, self._place)
-        except SQLAlchemyError:
-            return True  # what is wrong is more than a missing table; the first error says it
 
 
 class AsyncLogReader:
@@ -170,48 +110,21 @@ class AsyncLogReader:
     """
 
     def __init__(self, connection: Connection | None = None, schema: str | None = None) -> None:
-        self._place = resolve(connection, ASYNC_FIRST, schema)
-        self._engine: AsyncEngine | None = None
+        self._source = AsyncSource(resolve(connection, ASYNC_FIRST, schema))
 
-    async def operations(
-        self,
-        *,
-        columns: Sequence[str] | None = None,
-        include_messages: bool = False,
-        decode_json: bool = False,
-        order_by: str = "timestamp",
-        descending: bool = False,
-        limit: int | None = None,
-        **filters: Unpack[Filters],
-    ) -> pl.DataFrame:
+    @shows_arguments_of(operations.operations)
+    async def operations(self, **arguments: Unpack[OperationsArguments]) -> pl.DataFrame:
         """Return the operations that match; see :meth:`LogReader.operations`."""
-        question = OperationsQuestion.of(
-            filters,
-            columns=columns,
-            include_messages=include_messages,
-            decode_json=decode_json,
-            order_by=order_by,
-            descending=descending,
-            limit=limit,
-        )
-        async with self._connection() as connection:
-            rows = (await connection.execute(question.select)).all()
-            messages: list[Any] = []
-            for select in question.message_selects(rows):
-                messages.extend((await connection.execute(select)).all())
-        return question.frame(rows, messages)
+        return await aexecute(operations.operations(**arguments), self._source.connect)
 
+    @shows_arguments_of(count.count)
     async def count(self, **filters: Unpack[Filters]) -> int:
         """Return how many operations match."""
-        select = count_select(LogFilter.of(filters))
-        async with self._connection() as connection:
-            return int((await connection.execute(select)).scalar_one())
+        return await aexecute(count.count(**filters), self._source.connect)
 
     async def close(self) -> None:
         """Close the connections that are ours."""
-        engine, self._engine = self._engine, None
-        if engine is not None and self._place.borrowed is None:
-            await engine.dispose()
+        await self._source.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -221,36 +134,10 @@ class AsyncLogReader:
     ) -> None:
         await self.close()
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator["AsyncConnection"]:
-        if self._engine is None:
-            self._engine = async_reader_engine(self._place)
-        try:
-            async with self._engine.connect() as connection:
-                yield connection
-        except SQLAlchemyError as exc:
-            raise _translated(exc, self._place, await self._has_log()) from without_values(exc)
 
-    async def _has_log(self) -> bool:
-        assert self._engine is not None
-        try:
-            async with self._engine.connect() as connection:
-                return await connection.run_sync(_has_tables, self._place)
-        except SQLAlchemyError:
-            return True
-
-
+@shows_arguments_of(operations.operations)
 def polars_from_db(
-    connection: Connection | None = None,
-    *,
-    schema: str | None = None,
-    columns: Sequence[str] | None = None,
-    include_messages: bool = False,
-    decode_json: bool = False,
-    order_by: str = "timestamp",
-    descending: bool = False,
-    limit: int | None = None,
-    **filters: Unpack[Filters],
+    connection: Connection | None = None, *, schema: str | None = None, **arguments: Unpack[OperationsArguments]
 ) -> pl.DataFrame:
     """
     Return logged LLM operations as a DataFrame, one row each, oldest first, in one call.
@@ -261,97 +148,23 @@ def polars_from_db(
     Example:
         >>> polars_from_db(provider="openai", min_tokens=100)
     """
-    reader = _reader_of(resolve(connection, SYNC_FIRST, schema))
-    return reader.operations(
-        columns=columns,
-        include_messages=include_messages,
-        decode_json=decode_json,
-        order_by=order_by,
-        descending=descending,
-        limit=limit,
-        **filters,
-    )
+    return _READERS.get(resolve(connection, SYNC_FIRST, schema)).operations(**arguments)
 
 
+@shows_arguments_of(operations.operations)
 async def apolars_from_db(
-    connection: Connection | None = None,
-    *,
-    schema: str | None = None,
-    columns: Sequence[str] | None = None,
-    include_messages: bool = False,
-    decode_json: bool = False,
-    order_by: str = "timestamp",
-    descending: bool = False,
-    limit: int | None = None,
-    **filters: Unpack[Filters],
+    connection: Connection | None = None, *, schema: str | None = None, **arguments: Unpack[OperationsArguments]
 ) -> pl.DataFrame:
     """Return what :func:`polars_from_db` returns, without blocking the event loop."""
-    reader = _async_reader_of(resolve(connection, ASYNC_FIRST, schema))
-    return await reader.operations(
-        columns=columns,
-        include_messages=include_messages,
-        decode_json=decode_json,
-        order_by=order_by,
-        descending=descending,
-        limit=limit,
-        **filters,
-    )
+    return await _ASYNC_READERS.get(resolve(connection, ASYNC_FIRST, schema)).operations(**arguments)
 
 
-_KEPT: "OrderedDict[Place, LogReader]" = OrderedDict()
-_KEPT_ASYNC: "OrderedDict[Place, AsyncLogReader]" = OrderedDict()
+def _connection_of(place: Place) -> Connection:
+    return place.url if place.borrowed is None else place.borrowed
 
 
-def _reader_of(place: Place) -> LogReader:
-    if place.borrowed is not None:
-        return LogReader(place.borrowed, place.schema)
-    reader = _KEPT.get(place) or _KEPT.setdefault(place, LogReader(place.url, place.schema))
-    while len(_KEPT) > _READERS_KEPT:
-        _KEPT.popitem(last=False)[1].close()
-    return reader
-
-
-def _async_reader_of(place: Place) -> AsyncLogReader:
-    if place.borrowed is not None:
-        return AsyncLogReader(place.borrowed, place.schema)
-    while len(_KEPT_ASYNC) >= _READERS_KEPT:
-        _KEPT_ASYNC.popitem(last=False)  # it keeps no connection that had to be closed
-    return _KEPT_ASYNC.get(place) or _KEPT_ASYNC.setdefault(place, AsyncLogReader(place.url, place.schema))
-
-
-_LIVE: "weakref.WeakSet[LogReader]" = weakref.WeakSet()
-
-
-def _forget_connections() -> None:
-    """In a forked child, leave the readers' connections to the parent, which still uses them."""
-    for reader in list(_LIVE):
-        engine, reader._engine = reader._engine, None
-        if engine is not None and reader._place.borrowed is None:
-            engine.dispose(close=False)
-
-
-@atexit.register
-def _close_all() -> None:
-    for reader in list(_LIVE):
-        reader.close()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_connections)
-
-
-def _has_tables(connection: sa.Connection, place: Place) -> bool:
-    return sa.inspect(connection).has_table(LlmOperation.__tablename__, schema=place.schema)
-
-
-def _translated(exc: SQLAlchemyError, place: Place, has_log: bool) -> Exception:
-    shown = str(place.sqlite_path) if place.is_sqlite else show_url(place.url)
-    remedy = "Log a record through SQLLogHandler first, or give the connection that the handler has."
-    if place.is_sqlite and place.borrowed is None and not place.sqlite_path.exists():
-        return LogNotFoundError(f"There is no log at {shown}: the file does not exist. {remedy}")
-    if not has_log:
-        return LogNotFoundError(f"There is no log in {shown}: it has no table llm_operations. {remedy}")
-    fault = diagnose(exc)
-    is_connecting = getattr(exc, "statement", None) is None
-    remedy = (is_connecting and fault.remedy) or "Check the connection, the filters and any expression given as where."
-    return DatabaseError(f"Reading the log in {shown} failed: {fault.summary.rstrip('.')}. {remedy}")
+_READERS = ReaderCache(lambda place: LogReader(_connection_of(place), place.schema), LogReader.close)
+_ASYNC_READERS = ReaderCache(
+    lambda place: AsyncLogReader(_connection_of(place), place.schema),
+    lambda reader: None,  # it keeps no connection that had to be closed
+)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from aicore_sqllog import SQLLogHandler, reader
+from aicore_sqllog import SQLLogHandler
 from aicore_sqllog.capture.privacy import OTEL_VARIABLE, OWN_VARIABLE
 from aicore_sqllog.process.end import _LIVE
+from aicore_sqllog.querying import source
 from tests.support import requirements
 from tests.support.servers import ASYNCHRONOUS_ALONE, BACKENDS, drop_database, drop_emptied, new_database
 
@@ -63,7 +64,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     if backend in ASYNCHRONOUS_ALONE:
         monkeypatch.setattr("aicore_sqllog.storage.engines.choose", lambda url, asynchronous: None)
     yield found.render_as_string(hide_password=False)
-    reader._close_all()
+    source.close_all()
     drop_database(found)
 
 

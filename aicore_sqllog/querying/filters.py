@@ -79,9 +79,9 @@ class LogFilter:
     where: tuple[sa.ColumnElement[bool], ...] = ()
 
     @classmethod
-    def of(cls, filters: Mapping[str, Any]) -> "LogFilter":
+    def of(cls, filters: Mapping[str, Any], known_beside: Iterable[str] = ()) -> "LogFilter":
         """
-        Return the filter that *filters* describe.
+        Return the filter that *filters* describe; *known_beside* are other arguments that may have been meant.
 
         Raises:
             TypeError: If one is unknown; the message names the nearest that exists.
@@ -91,7 +91,7 @@ class LogFilter:
         where: tuple[sa.ColumnElement[bool], ...] = ()
         for name, value in filters.items():
             if name != "where" and name not in _RULES:
-                raise TypeError(f"There is no filter {name!r}.{nearest(name, [*_RULES, 'where'])}")
+                raise TypeError(f"There is no filter {name!r}.{nearest(name, [*_RULES, 'where', *known_beside])}")
             if value is None:
                 continue
             if name == "where":

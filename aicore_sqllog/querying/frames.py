@@ -10,7 +10,7 @@ import orjson
 import polars as pl
 import sqlalchemy as sa
 
-from aicore_sqllog.querying.select import FRAME_COLUMNS, MESSAGE_COLUMNS
+from aicore_sqllog.querying.columns import FRAME_COLUMNS, MESSAGE_COLUMNS
 from aicore_sqllog.storage.types import Id, Json, Name, Text, UtcDateTime
 
 __all__ = ["MESSAGES_TYPE", "message_frame", "operation_frame", "with_messages"]
@@ -32,9 +32,7 @@ _MESSAGE_FIELDS = ("role", "content", "parts", "sequence_number")
 MESSAGES_TYPE = pl.List(pl.Struct({name: _POLARS_TYPES[type(MESSAGE_COLUMNS[name].type)] for name in _MESSAGE_FIELDS}))
 
 
-def operation_frame(
-    rows: Sequence[Sequence[Any]], columns: Sequence[str], *, decode_json: bool = False
-) -> pl.DataFrame:
+def operation_frame(rows: Sequence[Sequence[Any]], columns: Sequence[str], decode_json: bool = False) -> pl.DataFrame:
     """
     Return the frame of *rows*, whose values are in the order of *columns*.
 

@@ -1,0 +1,71 @@
+"""
+Filters as conditions of a Select over the operations and their sessions.
+"""
+
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from aicore_sqllog.querying.columns import OPERATIONS, SESSIONS
+from aicore_sqllog.querying.filters import TOTAL_TOKENS, Condition, LogFilter
+
+__all__ = ["matching"]
+
+_COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
+    "at_least": operator.ge,
+    "at_most": operator.le,
+    "before": operator.lt,
+}
+_LARGEST = 2**62
+
+
+def matching(select: sa.Select[Any], log_filter: LogFilter) -> sa.Select[Any]:
+    """Return *select* of those operations, joined with their sessions, that match."""
+    source = OPERATIONS.outerjoin(SESSIONS, OPERATIONS.c.session_id == SESSIONS.c.session_id)
+    conditions = [_expression(condition) for condition in log_filter.conditions]
+    return select.select_from(source).where(*conditions, *log_filter.where)
+
+
+def _expression(condition: Condition) -> sa.ColumnElement[bool]:
+    if condition.operator == "one_of":
+        return _one_of(condition)
+    if condition.column == TOTAL_TOKENS:
+        parts = (OPERATIONS.c.input_tokens, OPERATIONS.c.output_tokens)
+        total = sum((sa.func.coalesce(sa.cast(part, sa.BigInteger), 0) for part in parts), start=sa.literal(0))
+        known = sa.or_(*(part.is_not(None) for part in parts))
+        return sa.and_(known, _compare(total, condition))
+    return _compare(OPERATIONS.c[condition.column], condition)
+
+
+def _compare(column: sa.ColumnElement[Any], condition: Condition) -> sa.ColumnElement[bool]:
+    value: Any = condition.value
+    if isinstance(value, int):
+        # No column holds more; a larger number does not fit a driver's integer.
+        value = sa.literal(max(-_LARGEST, min(_LARGEST, value)), sa.BigInteger)
+    elif isinstance(value, float):
+        value = sa.literal(max(-1e308, min(1e308, value)), sa.Double)
+    compared: sa.ColumnElement[bool] = _COMPARE[condition.operator](column, value)
+    return compared
+
+
+def _one_of(condition: Condition) -> sa.ColumnElement[bool]:
+    if condition.column != "session_id":
+        return _is_in(OPERATIONS.c[condition.column], condition.value)
+    ids = [value for value in condition.value if isinstance(value, UUID)]
+    keys = [value for value in condition.value if isinstance(value, str)]
+    nulls = [value for value in condition.value if value is None]
+    return sa.or_(
+        _is_in(OPERATIONS.c.session_id, [*ids, *nulls]),
+        _is_in(SESSIONS.c.session_key, keys),
+    )
+
+
+def _is_in(column: sa.Column[Any], values: Iterable[Any]) -> sa.ColumnElement[bool]:
+    some = [value for value in values if value is not None]
+    parts: list[sa.ColumnElement[bool]] = [column.in_(some)] if some else []
+    if len(some) < len(list(values)):
+        parts.append(column.is_(None))
+    return sa.or_(*parts) if parts else sa.false()

@@ -1,0 +1,116 @@
+"""
+Where a reader's connections come from: one engine, made at the first question, ours to close or lent to us.
+"""
+
+import atexit
+import os
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from aicore_sqllog.querying.failures import has_log, translated
+from aicore_sqllog.storage.connection import Place
+from aicore_sqllog.storage.engines import async_reader_engine, reader_engine
+from aicore_sqllog.storage.faults import without_values
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+__all__ = ["AsyncSource", "Source", "close_all"]
+
+
+class Source:
+    """Connections to *place*, for one reader."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._engine: Engine | None = None
+        _LIVE.add(self)
+
+    @contextmanager
+    def connect(self) -> Iterator[sa.Connection]:
+        """Lend a connection; SQLAlchemy's errors leave as ours."""
+        if self._engine is None:
+            self._engine = reader_engine(self._place)
+        engine = self._engine
+        try:
+            with engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as exc:
+            raise translated(exc, self._place, self._has_log(engine)) from without_values(exc)
+
+    def close(self) -> None:
+        """Close the connections that are ours; the next question opens new ones."""
+        engine, self._engine = self._engine, None
+        if engine is not None and self._place.borrowed is None:
+            engine.dispose()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: forget the connections, which the parent still uses."""
+        engine, self._engine = self._engine, None
+        if engine is not None and self._place.borrowed is None:
+            engine.dispose(close=False)
+
+    def _has_log(self, engine: Engine) -> bool:
+        try:
+            with engine.connect() as connection:
+                return has_log(connection, self._place)
+        except SQLAlchemyError:
+            return True  # what is wrong is more than a missing table; the first error says it
+
+
+class AsyncSource:
+    """:class:`Source` over an asynchronous engine, which keeps no connection: nothing outlives the event loop."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._engine: AsyncEngine | None = None
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator["AsyncConnection"]:
+        """Lend a connection; SQLAlchemy's errors leave as ours."""
+        if self._engine is None:
+            self._engine = async_reader_engine(self._place)
+        engine = self._engine
+        try:
+            async with engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as exc:
+            raise translated(exc, self._place, await self._has_log(engine)) from without_values(exc)
+
+    async def close(self) -> None:
+        """Close the connections that are ours; the next question opens new ones."""
+        engine, self._engine = self._engine, None
+        if engine is not None and self._place.borrowed is None:
+            await engine.dispose()
+
+    async def _has_log(self, engine: "AsyncEngine") -> bool:
+        try:
+            async with engine.connect() as connection:
+                return await connection.run_sync(has_log, self._place)
+        except SQLAlchemyError:
+            return True
+
+
+_LIVE: "weakref.WeakSet[Source]" = weakref.WeakSet()
+
+
+@atexit.register
+def close_all() -> None:
+    """Close the connections of all readers."""
+    for source in list(_LIVE):
+        source.close()
+
+
+def _leave_all_to_parent() -> None:
+    for source in list(_LIVE):
+        source.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all_to_parent)
