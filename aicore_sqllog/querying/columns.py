@@ -2,38 +2,52 @@
 The columns of the frames, and how each is selected.
 """
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 
+from aicore_sqllog.record import columns
+from aicore_sqllog.record.columns import Column, ColumnKind
 from aicore_sqllog.storage.models import LlmMessage, LlmOperation, LlmSession
-from aicore_sqllog.storage.types import Id, Json, UtcDateTime
 
-__all__ = ["FRAME_COLUMNS", "MESSAGES", "MESSAGE_COLUMNS", "OPERATIONS", "SESSIONS", "selected"]
+__all__ = ["FRAME_COLUMNS", "MESSAGES", "MESSAGE_COLUMNS", "OPERATIONS", "SESSIONS", "FrameColumn"]
 
 OPERATIONS = cast(sa.Table, LlmOperation.__table__)
 SESSIONS = cast(sa.Table, LlmSession.__table__)
 MESSAGES = cast(sa.Table, LlmMessage.__table__)
 
-FRAME_COLUMNS: Mapping[str, sa.Column[Any]] = {
-    **{column.name: column for column in OPERATIONS.columns},
-    "session_key": SESSIONS.c.session_key,
-    "session_metadata": SESSIONS.c.metadata,
+
+class FrameColumn(NamedTuple):
+    """A column of a frame: what it holds, and the table's column that it comes from."""
+
+    kind: ColumnKind
+    column: sa.Column[Any]
+
+    def selected(self) -> sa.ColumnElement[Any]:
+        """Return the column such that drivers give simple values, which the frame then types column by column."""
+        if self.kind is ColumnKind.ID:
+            return sa.cast(self.column, sa.String(36))
+        if self.kind is ColumnKind.JSON:
+            return sa.cast(self.column, sa.Text)
+        if self.kind is ColumnKind.INSTANT:
+            return sa.type_coerce(self.column, sa.String)  # one Python object a value would cost more than the query
+        return self.column
+
+
+def _of(table: sa.Table, stored: Sequence[Column], names: Sequence[str] | None = None) -> dict[str, FrameColumn]:
+    """Return the frame's columns for those of *stored* that *names* names, in the order of *names*; None is all."""
+    found = {column.key: FrameColumn(column.kind, table.c[column.name]) for column in stored}
+    return found if names is None else {name: found[name] for name in names}
+
+
+FRAME_COLUMNS: Mapping[str, FrameColumn] = {
+    **_of(OPERATIONS, columns.OPERATIONS),
+    **_of(SESSIONS, columns.SESSIONS, ("session_key", "session_metadata")),
 }
 """The columns of the frame of operations, in order."""
 
-MESSAGE_COLUMNS: Mapping[str, sa.Column[Any]] = {
-    name: MESSAGES.c[name] for name in ("operation_id", "role", "content", "parts", "sequence_number")
-}
-
-
-def selected(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """Return *column* such that drivers give simple values, which the frame then types column by column."""
-    if isinstance(column.type, Id):
-        return sa.cast(column, sa.String(36))
-    if isinstance(column.type, Json):
-        return sa.cast(column, sa.Text)
-    if isinstance(column.type, UtcDateTime):
-        return sa.type_coerce(column, sa.String)  # one Python object a value would cost more than the query
-    return column
+MESSAGE_COLUMNS: Mapping[str, FrameColumn] = _of(
+    MESSAGES, columns.MESSAGES, ("operation_id", "role", "content", "parts", "sequence_number")
+)
+"""The columns of the frame of messages, in order."""

@@ -19,7 +19,8 @@ _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     "at_most": operator.le,
     "before": operator.lt,
 }
-_LARGEST = 2**62
+_LITERAL_TYPES: Mapping[type, sa.types.TypeEngine[Any]] = {int: sa.BigInteger(), float: sa.Double()}
+"""A number's own type: the column's would round a bound with a fraction, and refuse a large one."""
 
 
 def matching(select: sa.Select[Any], log_filter: LogFilter) -> sa.Select[Any]:
@@ -30,7 +31,7 @@ def matching(select: sa.Select[Any], log_filter: LogFilter) -> sa.Select[Any]:
 
 
 def _expression(condition: Condition) -> sa.ColumnElement[bool]:
-    if condition.operator == "one_of":
+    if condition.comparison == "one_of":
         return _one_of(condition)
     if condition.column == TOTAL_TOKENS:
         parts = (OPERATIONS.c.input_tokens, OPERATIONS.c.output_tokens)
@@ -41,13 +42,9 @@ def _expression(condition: Condition) -> sa.ColumnElement[bool]:
 
 
 def _compare(column: sa.ColumnElement[Any], condition: Condition) -> sa.ColumnElement[bool]:
-    value: Any = condition.value
-    if isinstance(value, int):
-        # No column holds more; a larger number does not fit a driver's integer.
-        value = sa.literal(max(-_LARGEST, min(_LARGEST, value)), sa.BigInteger)
-    elif isinstance(value, float):
-        value = sa.literal(max(-1e308, min(1e308, value)), sa.Double)
-    compared: sa.ColumnElement[bool] = _COMPARE[condition.operator](column, value)
+    literal_type = _LITERAL_TYPES.get(type(condition.value))
+    value = condition.value if literal_type is None else sa.literal(condition.value, literal_type)
+    compared: sa.ColumnElement[bool] = _COMPARE[condition.comparison](column, value)
     return compared
 
 

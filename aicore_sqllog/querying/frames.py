@@ -8,28 +8,26 @@ from typing import Any
 
 import orjson
 import polars as pl
-import sqlalchemy as sa
 
-from aicore_sqllog.querying.columns import FRAME_COLUMNS, MESSAGE_COLUMNS
-from aicore_sqllog.storage.types import Id, Json, Name, Text, UtcDateTime
+from aicore_sqllog.querying.columns import FRAME_COLUMNS, MESSAGE_COLUMNS, FrameColumn
+from aicore_sqllog.record.columns import ColumnKind
 
 __all__ = ["MESSAGES_TYPE", "message_frame", "operation_frame", "with_messages"]
 
 _UTC = pl.Datetime("us", "UTC")
-_POLARS_TYPES: Mapping[type, pl.DataType] = {
-    Id: pl.String(),
-    Name: pl.String(),
-    Text: pl.String(),
-    Json: pl.String(),
-    UtcDateTime: _UTC,
-    sa.Integer: pl.Int64(),
-    sa.Double: pl.Float64(),
+_POLARS_TYPES: Mapping[ColumnKind, pl.DataType] = {
+    ColumnKind.ID: pl.String(),
+    ColumnKind.NAME: pl.String(),
+    ColumnKind.TEXT: pl.String(),
+    ColumnKind.JSON: pl.String(),
+    ColumnKind.INSTANT: _UTC,
+    ColumnKind.COUNT: pl.Int64(),
+    ColumnKind.AMOUNT: pl.Float64(),
 }
-"""A column's type in the database, and in a frame; a type without an entry is an error, not a guess."""
 
 _MESSAGE_FIELDS = ("role", "content", "parts", "sequence_number")
 
-MESSAGES_TYPE = pl.List(pl.Struct({name: _POLARS_TYPES[type(MESSAGE_COLUMNS[name].type)] for name in _MESSAGE_FIELDS}))
+MESSAGES_TYPE = pl.List(pl.Struct({name: _POLARS_TYPES[MESSAGE_COLUMNS[name].kind] for name in _MESSAGE_FIELDS}))
 
 
 def operation_frame(rows: Sequence[Sequence[Any]], columns: Sequence[str], decode_json: bool = False) -> pl.DataFrame:
@@ -42,7 +40,7 @@ def operation_frame(rows: Sequence[Sequence[Any]], columns: Sequence[str], decod
     frame = _frame(rows, {name: FRAME_COLUMNS[name] for name in columns})
     if not decode_json:
         return frame
-    documents = [name for name in columns if isinstance(FRAME_COLUMNS[name].type, Json)]
+    documents = [name for name in columns if FRAME_COLUMNS[name].kind is ColumnKind.JSON]
     return frame.with_columns(_decoded(frame[name]) for name in documents)
 
 
@@ -63,11 +61,11 @@ def with_messages(operations: pl.DataFrame, messages: pl.DataFrame) -> pl.DataFr
     return operations.with_columns(pl.Series("messages", column, dtype=MESSAGES_TYPE))
 
 
-def _frame(rows: Sequence[Sequence[Any]], columns: Mapping[str, sa.Column[Any]]) -> pl.DataFrame:
+def _frame(rows: Sequence[Sequence[Any]], columns: Mapping[str, FrameColumn]) -> pl.DataFrame:
     values: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
     series = []
     for (name, column), items in zip(columns.items(), values, strict=True):
-        dtype = _POLARS_TYPES[type(column.type)]
+        dtype = _POLARS_TYPES[column.kind]
         series.append(_instants(name, items) if dtype == _UTC else pl.Series(name, items, dtype=dtype))
     return pl.DataFrame(series)
 

@@ -8,12 +8,12 @@ from typing import Any, Unpack
 import polars as pl
 import sqlalchemy as sa
 
-from aicore_sqllog.querying.columns import FRAME_COLUMNS, MESSAGE_COLUMNS, MESSAGES, OPERATIONS, selected
+from aicore_sqllog.querying.columns import FRAME_COLUMNS, MESSAGE_COLUMNS, MESSAGES, OPERATIONS
 from aicore_sqllog.querying.conditions import matching
 from aicore_sqllog.querying.execute import Question
 from aicore_sqllog.querying.filters import Filters, LogFilter, nearest
 from aicore_sqllog.querying.frames import message_frame, operation_frame, with_messages
-from aicore_sqllog.storage.types import Json
+from aicore_sqllog.record.columns import ColumnKind
 
 __all__ = ["OperationsArguments", "operations"]
 
@@ -46,7 +46,7 @@ def operations(
     fetched = list(dict.fromkeys([*wanted, "operation_id"])) if include_messages else wanted
     log_filter = LogFilter.of(filters, known_beside=OperationsArguments.__annotations__)
     order = _order(_check_order(order_by), descending)
-    select = matching(sa.select(*(selected(FRAME_COLUMNS[name]).label(name) for name in fetched)), log_filter)
+    select = matching(sa.select(*(FRAME_COLUMNS[name].selected().label(name) for name in fetched)), log_filter)
     frame = operation_frame((yield select.order_by(*order).limit(_check_limit(limit))), fetched, decode_json)
     if not include_messages:
         return frame
@@ -57,7 +57,7 @@ def operations(
 
 
 def _messages_select(operation_ids: Sequence[str]) -> sa.Select[Any]:
-    select = sa.select(*(selected(column).label(name) for name, column in MESSAGE_COLUMNS.items()))
+    select = sa.select(*(column.selected().label(name) for name, column in MESSAGE_COLUMNS.items()))
     return select.where(MESSAGES.c.operation_id.in_(operation_ids)).order_by(
         MESSAGES.c.operation_id, MESSAGES.c.sequence_number
     )
@@ -70,7 +70,7 @@ def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _order(name: str, descending: bool) -> Iterator[sa.ColumnElement[Any]]:
     """Yield the order by column *name*, then by ``operation_id``; NULLs last, or first where *descending*."""
-    for column in dict.fromkeys((FRAME_COLUMNS[name], OPERATIONS.c.operation_id)):
+    for column in dict.fromkeys((FRAME_COLUMNS[name].column, OPERATIONS.c.operation_id)):
         keys = (column.is_(None), column) if column.nullable else (column,)
         yield from (key.desc() if descending else key.asc() for key in keys)
 
@@ -87,7 +87,7 @@ def _check_columns(columns: Sequence[str] | None) -> list[str]:
 
 
 def _check_order(order_by: str) -> str:
-    sortable = [name for name, column in FRAME_COLUMNS.items() if not isinstance(column.type, Json)]
+    sortable = [name for name, column in FRAME_COLUMNS.items() if column.kind is not ColumnKind.JSON]
     if order_by not in sortable:
         raise ValueError(f"order_by={order_by!r}: rows have no such order.{nearest(str(order_by), sortable)}")
     return order_by

@@ -27,6 +27,9 @@ from aicore_sqllog import (
     apolars_from_db,
     polars_from_db,
 )
+from aicore_sqllog.querying.filters import Filters
+from aicore_sqllog.querying.operations import OperationsArguments
+from aicore_sqllog.record.columns import COLUMNS
 from tests.conftest import MakeHandler
 from tests.support.servers import ONE_OF_EACH, execute
 
@@ -132,6 +135,7 @@ def test_a_session_or_operation_is_found_by_its_uuid(stored: str) -> None:
     [
         ({"modell": "x"}, TypeError, ["modell", "'model'"]),
         ({"min_token": 1}, TypeError, ["min_token", "'min_tokens'"]),
+        ({"colums": ["model"]}, TypeError, ["colums", "'columns'"]),
         ({"extras": {"a": 1}}, TypeError, ["extras"]),
         ({"min_tokens": "x"}, ValueError, ["min_tokens='x'"]),
         ({"min_cost": True}, ValueError, ["min_cost=True"]),
@@ -229,14 +233,30 @@ def test_a_database_error_is_raised_without_parameters(stored: str) -> None:
     engine.dispose()
 
 
-def test_the_twins_have_one_signature() -> None:
+def test_the_twins_have_one_signature_with_every_argument_by_name() -> None:
     def parameters(function: Any) -> list[tuple[str, Any]]:
         return [(p.name, p.default) for p in inspect.signature(function).parameters.values() if p.name != "self"]
 
-    assert parameters(LogReader.operations) == parameters(AsyncLogReader.operations)
-    assert parameters(LogReader.count) == parameters(AsyncLogReader.count)
+    twins = [name for name, value in vars(LogReader).items() if inspect.isfunction(value) and name[0] != "_"]
+    assert twins == [
+        name for name, value in vars(AsyncLogReader).items() if inspect.isfunction(value) and name[0] != "_"
+    ]
+    for name in twins:
+        assert parameters(getattr(LogReader, name)) == parameters(getattr(AsyncLogReader, name))
     assert parameters(polars_from_db) == parameters(apolars_from_db)
     assert parameters(polars_from_db)[2:] == parameters(LogReader.operations)
+    assert [name for name, _ in parameters(LogReader.count)] == list(Filters.__annotations__)
+    assert {name for name, _ in parameters(LogReader.operations)} == set(OperationsArguments.__annotations__)
+    assert dict(parameters(LogReader.operations))["order_by"] == "timestamp"
+
+
+def test_every_filter_of_a_column_is_one_of_the_readers() -> None:
+    of_columns = {name for column in COLUMNS for name in column.filters}
+    assert of_columns <= set(Filters.__annotations__)
+    with LogReader("sqlite:///x.db") as reader:
+        for name in Filters.__annotations__:
+            with pytest.raises(LogNotFoundError):  # so the filter was taken
+                reader.count(**{name: None})
 
 
 def test_an_asynchronous_reader_leaves_nothing_behind_its_loop(stored: str) -> None:
