@@ -5,16 +5,17 @@ A fault in a record never costs the record: the column gets what fits, and the r
 ``extras["sqllog"]["invalid"]``.
 """
 
-import logging
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from aicore_sqllog.capture.answer import read_answer
 from aicore_sqllog.capture.content import Content, bare_content, sort_content
 from aicore_sqllog.capture.context import Surroundings
 from aicore_sqllog.capture.fields import COLUMN_COUNTS, COLUMN_NAMES
 from aicore_sqllog.capture.messages import read_messages
+from aicore_sqllog.capture.outcome import settle_outcome
 from aicore_sqllog.capture.privacy import Privacy
 from aicore_sqllog.capture.snapshot import Snapshot
 from aicore_sqllog.record.call_record import CallRecord, Session
@@ -62,7 +63,8 @@ class RecordBuilder:
     def _build(self, content: Content, snapshot: Snapshot) -> CallRecord:
         _fill(content, content.surroundings or Surroundings())
         _fill(content, self._defaults)
-        _settle_outcome(content, snapshot.level_number)
+        read_answer(content)
+        settle_outcome(content, snapshot.level_number)
         # Before the redactors see the rest: a date or an id is no text, and must not look like a telephone number.
         counts: dict[str, Any] = {name: content.take(name, to_count) for name in COLUMN_COUNTS}
         cost = content.take("cost", to_cost)
@@ -134,26 +136,6 @@ def _fill(content: Content, outer: Surroundings | Defaults) -> None:
         fields["session_metadata"] = thaw(outer.metadata)[0]
 
 
-def _settle_outcome(content: Content, level_number: object) -> None:
-    """Fill ``status``, ``error_type`` and ``error_message``. An error with no text takes the log message."""
-    fields, failure = content.fields, content.failure
-    if failure is not None:
-        if fields.get("error_type") is None:
-            fields["error_type"] = failure.error_type
-        if fields.get("error_message") is None:
-            fields["error_message"] = failure.error_message or None
-        content.own["traceback"] = failure.traceback
-    is_error = failure is not None or any(fields.get(name) is not None for name in ("error_message", "error_type"))
-    if fields.get("status") is None:
-        fields["status"] = "error" if is_error or _is_severe(level_number) else "success"
-    if fields["status"] == "error" and fields.get("error_message") is None:
-        fields["error_message"] = content.own.get("message")
-
-
 def _created(snapshot: Snapshot) -> datetime:
     """Return when the record was made; one that came from elsewhere (``makeLogRecord``) may not say so."""
     return to_instant(snapshot.created)[0] or datetime.now(UTC)
-
-
-def _is_severe(level_number: object) -> bool:
-    return isinstance(level_number, int) and level_number >= logging.ERROR

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from aicore_sqllog.capture.context import Surroundings
-from aicore_sqllog.capture.fields import FIELDS, GROUP_KEY
+from aicore_sqllog.capture.fields import FIELDS, GROUP_KEY, NOTES_KEY
 from aicore_sqllog.capture.media import describe_media
 from aicore_sqllog.capture.request import lift_request
 from aicore_sqllog.capture.snapshot import Failure, Snapshot
-from aicore_sqllog.record.aliases import ALIASES, spread_outputs
+from aicore_sqllog.record.aliases import ALIASES, arrange_messages
 from aicore_sqllog.values import ids
 from aicore_sqllog.values.convert import to_text
 from aicore_sqllog.values.freeze import thaw
@@ -21,6 +21,9 @@ __all__ = ["Content", "bare_content", "sort_content"]
 
 _OWN_KEY = "sqllog"
 """The one key of ``extras`` that is ours."""
+
+_NOTED = ("traceback", "cost_source", "fault")
+"""What an operation may note: it travels with the record, where a queue takes the exception off it."""
 
 T = TypeVar("T")
 
@@ -112,6 +115,9 @@ def sort_content(snapshot: Snapshot) -> Content:
     loose = dict(zip(snapshot.names, thaw(snapshot.values), strict=True))
     grouped = loose.pop(GROUP_KEY, None)
     if isinstance(grouped, dict):
+        notes = grouped.pop(NOTES_KEY, None)
+        if isinstance(notes, dict):
+            content.own.update({name: notes[name] for name in _NOTED if name in notes})
         content.add(grouped)
     elif grouped is not None:
         content.invalid[GROUP_KEY] = grouped
@@ -122,7 +128,7 @@ def sort_content(snapshot: Snapshot) -> Content:
         fields["completion_args"] = describe_media(fields["completion_args"])
         request = lift_request(fields)
         content.own.update({} if request is None else {"request": request})
-    spread_outputs(fields)
+    arrange_messages(fields, content.aliased)
     for name in ("messages", "response"):
         if isinstance(fields.get(name), dict | list | tuple):
             fields[name] = describe_media(fields[name])

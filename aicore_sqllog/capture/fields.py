@@ -6,6 +6,7 @@ import difflib
 import logging
 from collections.abc import Collection, Iterable, Mapping
 
+from aicore_sqllog.record.aliases import ALIASES
 from aicore_sqllog.record.columns import COLUMNS, ColumnKind
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "FIELDS",
     "FIELD_DESCRIPTIONS",
     "GROUP_KEY",
+    "NOTES_KEY",
     "STANDARD_ATTRIBUTES",
     "is_llm_record",
     "require_fields",
@@ -21,6 +23,9 @@ __all__ = [
 
 GROUP_KEY = "llm"
 """All fields may come as one mapping under this key, where they cannot collide with a ``LogRecord``'s own."""
+
+NOTES_KEY = "sqllog_notes"
+"""Under this key of the group ``llm_operation`` says what goes into ``extras["sqllog"]``: it is no field."""
 
 _FIELDS = [column for column in COLUMNS if column.is_field]
 
@@ -59,9 +64,9 @@ def is_llm_record(names: Collection[str]) -> bool:
 
 
 def require_fields(names: Iterable[str]) -> None:
-    """Raise ``TypeError`` for a name that is no field; the message names the nearest."""
+    """Raise ``TypeError`` for a name that is no field's, ours or another's; the message names the nearest."""
     for name in names:
-        if name not in FIELDS:
+        if name not in FIELDS and name not in ALIASES and not name.startswith(_OPENTELEMETRY):
             close = difflib.get_close_matches(name, FIELDS, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise TypeError(f"There is no field {name!r}.{hint} What is your own goes into extras={{...}}.")

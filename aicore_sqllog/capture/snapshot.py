@@ -3,6 +3,7 @@ What emit takes of a ``LogRecord``, in a few microseconds; the record itself is 
 """
 
 import logging
+import re
 import traceback
 from collections.abc import Callable
 from operator import itemgetter
@@ -15,9 +16,10 @@ from aicore_sqllog.values.convert import to_consent
 from aicore_sqllog.values.freeze import Frozen, describe, freeze
 from aicore_sqllog.values.ids import mint
 
-__all__ = ["Failure", "Snapshot", "size_of", "take_bare_snapshot", "take_snapshot"]
+__all__ = ["Failure", "Snapshot", "describe_exception", "size_of", "take_bare_snapshot", "take_snapshot"]
 
 _OVERHEAD_BYTES = 600
+_TYPE = re.compile(r"[\w.<>]+")
 _MAX_PLANS = 1_000
 
 
@@ -73,7 +75,7 @@ def take_snapshot(record: logging.LogRecord) -> Snapshot | None:
         return None
     values, size = freeze(plan.values_of(attributes))
     message = record.msg if type(record.msg) is str and not record.args else _format_message(record)
-    failure = _describe_failure(record.exc_info) if record.exc_info else None
+    failure = _failure_of(record) if record.exc_info or record.exc_text else None
     return Snapshot(
         mint(),
         record.created,
@@ -138,10 +140,17 @@ def _format_message(record: logging.LogRecord) -> str:
         return describe(record.msg)
 
 
-def _describe_failure(exc_info: object) -> Failure | None:
+def _failure_of(record: logging.LogRecord) -> Failure | None:
+    exc_info: object = record.exc_info
     exception = exc_info[1] if isinstance(exc_info, tuple) and len(exc_info) == 3 else exc_info
-    if not isinstance(exception, BaseException):
-        return None
+    if isinstance(exception, BaseException):
+        return describe_exception(exception)
+    # What SocketHandler, and any other that pickles a record, leaves of an exception.
+    return _read_traceback(record.exc_text) if isinstance(record.exc_text, str) else None
+
+
+def describe_exception(exception: BaseException) -> Failure:
+    """Return type, text and traceback of *exception*; never raises."""
     kind = type(exception)
     prefix = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     try:
@@ -153,3 +162,12 @@ def _describe_failure(exc_info: object) -> Failure | None:
     except Exception as exc:
         trace = f"<the traceback could not be formatted: {type(exc).__qualname__}>"
     return Failure(prefix + kind.__qualname__, text, trace)
+
+
+def _read_traceback(text: str) -> Failure:
+    """Return what the text of a traceback tells: after its last frame stand the exception's type and text."""
+    last = text.rpartition("Traceback (most recent call last):\n")[2]
+    lines = last.splitlines()
+    at = next((at for at, line in enumerate(lines) if line and not line[0].isspace()), len(lines))
+    kind, _, said = "\n".join(lines[at:]).partition(": ")
+    return Failure(kind, said, text) if _TYPE.fullmatch(kind) else Failure("", "", text)

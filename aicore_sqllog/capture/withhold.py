@@ -14,7 +14,7 @@ __all__ = ["withhold_texts"]
 
 _ROLE = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _NAMES = (*COLUMN_NAMES, "session_id")
-_NOTES = frozenset({"logger", "level", "fault", "note"})
+_NOTES = frozenset({"logger", "level", "fault", "note", "cost_source", "model_source"})
 _LISTS = ("tool_calls", "parts")
 
 

@@ -1,13 +1,14 @@
 """
-The body of an answer, as builtins, into fields of a record: by its family, with its error and who wrote it.
+The body of an answer, as builtins, into fields of a record: by its family, with its error, its cost and who wrote it.
 """
 
 from typing import Any
 
-from aicore_sqllog.responses.errors import is_error, read_error_body
+from aicore_sqllog.responses.costs import cost_in
+from aicore_sqllog.responses.errors import error_in, is_error, read_error_body
 from aicore_sqllog.responses.families.table import family_of
 from aicore_sqllog.responses.families.unknown import read_unknown
-from aicore_sqllog.responses.family import Body, Family, Fields
+from aicore_sqllog.responses.family import Body, Family, Fields, compact
 from aicore_sqllog.responses.providers import find_provider
 from aicore_sqllog.values.freeze import describe
 
@@ -22,19 +23,20 @@ def read_body(body: Body) -> Fields:
     if is_error(body):
         kept: Fields = {"extras": {name: item for name, item in body.items() if item is not None}}
         return merged(kept, read_error(body))
-    return _with_provider(read_unknown(body), body)
+    return _with_origin(read_unknown(body), body)
 
 
 def read_as(family: Family, body: Body) -> Fields:
     """Return the fields that *body* tells as an answer of *family*."""
     body = family.normalise(body)
-    fields = _with_provider(_read(family, body), body)
-    return merged(fields, read_error_body(body)) if is_error(body) else fields
+    fields = _with_origin(_read(family, body), body)
+    error = error_in(body) or family.error(body)
+    return fields if error is None else merged(fields, read_error_body(error))
 
 
 def read_error(body: Body) -> Fields:
     """Return the error that *body* tells of, and who wrote it where that is known."""
-    return _with_provider(read_error_body(body), body)
+    return _with_origin(read_error_body(body), body)
 
 
 def merged(fields: Fields, more: Fields) -> Fields:
@@ -52,6 +54,6 @@ def _read(family: Family, body: Body) -> Fields:
         return merged(read_unknown(body), {"extras": {"fault": describe(exc)}})
 
 
-def _with_provider(fields: Fields, body: Body) -> Fields:
-    provider = find_provider(body)
-    return {"provider": provider, **fields} if provider else fields
+def _with_origin(fields: Fields, body: Body) -> Fields:
+    """Return *fields* with who wrote *body* and what it cost, where that is known."""
+    return {**compact({"provider": find_provider(body), "cost": cost_in(body)}), **fields}

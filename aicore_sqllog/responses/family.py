@@ -42,6 +42,10 @@ class Family:
     read: Callable[[Body], Fields]
     recognises_chunk: Callable[[Body], bool] = lambda chunk: False
     open_stream: Callable[[], Accumulator] | None = None
+    error: Callable[[Body], Body | None] = lambda body: None
+    """The error that a body tells of in a place of its family's own."""
+    repeats: Callable[[Body], bool] = lambda event: False
+    """Whether an SDK's own event only says once more what a chunk has said."""
     normalise: Callable[[Body], Body] = lambda body: body
     """One spelling for the names of a body, where SDKs have another than the provider's JSON."""
 

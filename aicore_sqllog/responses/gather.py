@@ -2,10 +2,16 @@
 The chunks of a streamed answer, gathered to the fields that the same answer would have in one piece.
 """
 
+import codecs
+from functools import reduce
+
 from aicore_sqllog.responses.answers import merged, read_as, read_body, read_error
-from aicore_sqllog.responses.errors import is_error
+from aicore_sqllog.responses.costs import cost_beside
+from aicore_sqllog.responses.errors import error_in, is_error
 from aicore_sqllog.responses.families.table import family_of, family_of_chunk
+from aicore_sqllog.responses.families.unknown import find_facts
 from aicore_sqllog.responses.family import Accumulator, Body, Family, Fields
+from aicore_sqllog.responses.merge import join_text
 from aicore_sqllog.responses.plain import to_plain
 from aicore_sqllog.responses.providers import provider_of_sdk
 from aicore_sqllog.values.freeze import describe
@@ -29,6 +35,8 @@ class StreamReader:
         self._texts: list[str] = []
         self._unknown: list[object] = []
         self._fault: str | None = None
+        self._cost: float | None = None
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")  # bytes may be cut within a character
 
     @property
     def is_answer(self) -> bool:
@@ -63,7 +71,7 @@ class StreamReader:
 
     def _add(self, chunk: object) -> None:
         if isinstance(chunk, str | bytes):
-            text = chunk if isinstance(chunk, str) else chunk.decode(errors="replace")
+            text = chunk if isinstance(chunk, str) else self._decoder.decode(chunk)
             self._texts.extend([text] if text else [])
             return
         body = to_plain(_unwrapped(chunk))
@@ -71,19 +79,22 @@ class StreamReader:
             self._keep_unknown(body)
             return
         self._provider = self._provider or provider_of_sdk(chunk)
-        if is_error(body):
-            self._error = body
+        self._cost = cost_beside(chunk) or self._cost
         self._add_body(body)
 
     def _add_body(self, body: Body) -> None:
+        if self._family is None or not self._family.recognises_chunk(body):
+            body = _provider_s(body)
         if self._family is None and (family := family_of_chunk(body)) is not None and family.open_stream is not None:
             self._family, self._stream = family, family.open_stream()
-        if self._family is not None and self._stream is not None:
-            if self._family.recognises_chunk(body):
-                self._stream.add(body)
-        elif family_of(body) is not None:
+        is_failure = is_error(body) or (self._family is not None and error_in(body) is not None)
+        if is_failure:
+            self._error = body
+        if self._family is not None and self._stream is not None and self._family.recognises_chunk(body):
+            self._stream.add(body)
+        elif self._family is None and family_of(body) is not None:
             self._whole = body
-        elif not is_error(body):
+        elif not is_failure and not (self._family is not None and self._family.repeats(body)):
             self._keep_unknown(body)
 
     def _keep_unknown(self, chunk: object) -> None:
@@ -95,11 +106,13 @@ class StreamReader:
         if self._error is not None:
             fields = merged(fields, read_error(self._error))
         if self._unknown:
-            fields = merged(fields, {"extras": {"chunks": list(self._unknown)}})
+            fields = merged(_heeding(self._unknown, fields), {"extras": {"chunks": list(self._unknown)}})
         if self._fault is not None:
             fields = merged(fields, {"extras": {"fault": self._fault}})
         if self._texts and fields.get("response") is None:
-            fields["response"] = "".join(self._texts)
+            fields["response"] = reduce(join_text, self._texts)
+        if self._cost is not None:
+            fields["cost"] = self._cost
         if self._provider is not None:
             fields.setdefault("provider", self._provider)
         return fields
@@ -112,6 +125,22 @@ class StreamReader:
                 fields.pop("status", None)
             return fields
         return {} if self._whole is None else read_body(self._whole)
+
+
+def _provider_s(body: Body) -> Body:
+    """Return the provider's chunk that another SDK's event holds, as Mistral's and LlamaIndex's do; else *body*."""
+    if family_of_chunk(body) is not None or family_of(body) is not None:
+        return body
+    held = (value for value in body.values() if isinstance(value, dict) and family_of_chunk(value) is not None)
+    return next(held, body)
+
+
+def _heeding(chunks: list[object], fields: Fields) -> Fields:
+    """Return *fields* with what chunks that no family knows say of the end, and the counts that are not known."""
+    for chunk in chunks:
+        told = find_facts(chunk) if isinstance(chunk, dict) else {}
+        fields = {**told, **fields, **{name: told[name] for name in ("finish_reason",) if name in told}}
+    return fields
 
 
 def _unwrapped(chunk: object) -> object:

@@ -6,7 +6,7 @@ from typing import Any
 
 from aicore_sqllog.responses.family import Body
 
-__all__ = ["extend_text", "join", "merge_delta", "merge_tool_calls", "says_something"]
+__all__ = ["extend_text", "join", "join_text", "merge_delta", "merge_tool_calls", "merge_usage", "says_something"]
 
 _STATED = frozenset({"id", "type", "role", "index", "object", "name", "format", "status", "channel", "token_id"})
 """Values that come whole, and with some providers again in each piece."""
@@ -17,8 +17,33 @@ def extend_text(holder: Body, key: str, piece: object) -> bool:
     if not isinstance(piece, str) or not piece:
         return False
     so_far = holder.get(key)
-    holder[key] = so_far + piece if isinstance(so_far, str) else piece
+    holder[key] = join_text(so_far, piece) if isinstance(so_far, str) else piece
     return True
+
+
+def join_text(text: str, piece: str) -> str:
+    """Return *text* and then *piece*; a character that was cut between its two surrogates is whole again."""
+    if "\ud800" <= text[-1:] <= "\udbff" and "\udc00" <= piece[:1] <= "\udfff":
+        whole = (text[-1] + piece[0]).encode("utf-16", "surrogatepass").decode("utf-16")
+        return text[:-1] + whole + piece[1:]
+    return text + piece
+
+
+def merge_usage(usage: Body, later: object) -> None:
+    """
+    Let *later* add to *usage* or correct it, count by count.
+
+    The counts of a later event are of the whole answer. Gateways send 0, or nothing, for what an
+    earlier event has told: that takes no count back.
+    """
+    if not isinstance(later, dict):
+        return
+    for name, count in later.items():
+        known = usage.get(name)
+        if isinstance(known, dict) and isinstance(count, dict):
+            merge_usage(known, count)
+        elif known in (None, 0, "", []) or count not in (None, 0, "", [], {}):
+            usage[name] = count
 
 
 def merge_delta(message: Body, delta: Body) -> None:
@@ -44,7 +69,7 @@ def join(have: Any, piece: Any) -> Any:
     if isinstance(have, dict) and isinstance(piece, dict):
         merge_delta(have, piece)
         return have
-    return have + piece if isinstance(have, str) and isinstance(piece, str) else piece
+    return join_text(have, piece) if isinstance(have, str) and isinstance(piece, str) else piece
 
 
 def merge_tool_calls(message: Body, pieces: list[Any]) -> None:

@@ -64,4 +64,4 @@ def test_streamed_answers_are_read(data: Path) -> None:
 
 @pytest.mark.parametrize("answer", [{"message": "The model identifier is invalid."}])
 def test_an_error_without_its_exception_is_no_more_than_a_message(answer: dict[str, Any]) -> None:
-    assert read(answer) == {"extras": answer}
+    assert read(answer) == {"response": {"role": "assistant", "content": answer}}

@@ -231,10 +231,10 @@ def test_an_unknown_shape_gives_what_is_recognisable_and_the_rest() -> None:
         ('{"city": "Paris"}', {"response": '{"city": "Paris"}'}),
         ("[1, 2", {"response": "[1, 2"}),
         (b"Hi", {"response": "Hi"}),
-        ({"a": 1}, {"extras": {"a": 1}}),
+        ({"a": 1}, {"response": {"role": "assistant", "content": {"a": 1}}}),
         ({}, {}),
-        ([1, 2], {"extras": {"response": [1, 2]}}),
-        (7, {"extras": {"response": 7}}),
+        ([1, 2], {"response": {"role": "assistant", "content": [1, 2]}}),
+        (7, {"response": {"role": "assistant", "content": 7}}),
     ],
 )
 def test_anything_may_be_a_response(response: object, expected: dict[str, Any]) -> None:
@@ -314,7 +314,7 @@ def test_no_key_is_read_of_an_object_that_leads_to_one() -> None:
 
     for held in (Stream(), client, SimpleNamespace(client=client, a=1)):
         assert "sk-key" not in str(read(held))
-    assert read(SimpleNamespace(client=client, a=1)) == {"extras": {"a": 1}}
+    assert read(SimpleNamespace(client=client, a=1)) == read({"a": 1})
 
 
 def test_a_raw_http_response_is_read_by_what_it_has_received() -> None:

@@ -235,7 +235,13 @@ def test_each_field_fits_its_column_and_the_text_is_readable(compared: list[Comp
         snapshot = take_snapshot(logging.makeLogRecord({"llm": comparison.of_json, "msg": "called"}))
         assert snapshot is not None
         record = builder.build(snapshot)
-        assert json.loads(record.extras)["sqllog"].keys() <= {"message", "logger", "level"}, comparison.recording.id
+        assert json.loads(record.extras)["sqllog"].keys() <= {
+            "message",
+            "logger",
+            "level",
+            "model_source",
+            "cost_source",
+        }, comparison.recording.id
         assert record.input_tokens == comparison.of_json.get("input_tokens")
         if text := facts_of(comparison.of_json).get("text"):
             assert (record.messages[-1].content or "").replace("\n", "") == text.replace("\n", "")

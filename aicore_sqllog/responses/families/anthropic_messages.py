@@ -2,9 +2,9 @@
 Anthropic's messages, from Anthropic itself, Amazon Bedrock or Google's Vertex AI.
 """
 
-from aicore_sqllog.responses.counts import Paths, as_index, as_name, read_counts, total
+from aicore_sqllog.responses.counts import Paths, as_index, as_name, at_path, read_counts, total
 from aicore_sqllog.responses.family import Body, Family, Fields, compact, mappings, rest
-from aicore_sqllog.responses.merge import extend_text, join, merge_delta
+from aicore_sqllog.responses.merge import extend_text, join, merge_delta, merge_usage
 from aicore_sqllog.responses.tool_calls import read_json, tool_call
 
 __all__ = ["ANTHROPIC_MESSAGES"]
@@ -29,12 +29,21 @@ _EVENTS = frozenset(
 )
 
 
+_REPEATED = frozenset({"text", "input_json", "citation", "thinking", "signature"})
+_MARKS = frozenset({"id", "model", "stop_reason", "usage"})
+
+
 def _recognises(body: Body) -> bool:
-    return body.get("type") == "message" and isinstance(body.get("content"), list)
+    return body.get("type") == "message" and isinstance(body.get("content"), list) and len(_MARKS & body.keys()) > 1
 
 
 def _recognises_chunk(chunk: Body) -> bool:
     return isinstance(chunk.get("type"), str) and chunk["type"] in _EVENTS
+
+
+def _repeats(event: Body) -> bool:
+    """Whether *event* is one that the anthropic SDK's stream helper makes of a delta."""
+    return as_name(event.get("type")) in _REPEATED
 
 
 def _read(body: Body) -> Fields:
@@ -52,8 +61,20 @@ def _read(body: Body) -> Fields:
 
 
 def _read_usage(usage: object) -> dict[str, int]:
-    """Return the counts, inclusive: Anthropic counts what it reads from and writes to its cache beside the input."""
+    """
+    Return the counts, inclusive: Anthropic counts what it reads from and writes to its cache beside the input.
+
+    Where it has gone over the conversation several times, each time stands in ``iterations``; what it
+    took to compact the conversation stands only there. One that names a model is another model's: its
+    tokens have another price, and stay in ``extras``.
+    """
     counts = read_counts(usage, _PATHS)
+    iterations = mappings(at_path(usage, "iterations"))
+    inner = [read_counts(iteration, _PATHS) for iteration in iterations if not iteration.get("model")]
+    for field in _PATHS:
+        summed = total(*(iteration.get(field) for iteration in inner))
+        if summed is not None and summed > counts.get(field, -1):
+            counts[field] = summed
     if "input_tokens" in counts:
         inclusive = total(counts["input_tokens"], counts.get("cache_read_tokens"), counts.get("cache_write_tokens"))
         counts["input_tokens"] = inclusive or 0
@@ -89,7 +110,7 @@ class _MessageStream:
         event = chunk["type"]
         if event == "message_start" and isinstance(chunk.get("message"), dict):
             self._message = chunk["message"]
-            self._add_usage(self._message.get("usage"))
+            merge_usage(self._usage, self._message.get("usage"))
         elif event == "content_block_start" and isinstance(chunk.get("content_block"), dict):
             block = chunk["content_block"]
             self._blocks[as_index(chunk.get("index"))] = block
@@ -101,14 +122,9 @@ class _MessageStream:
             for delta in mappings([chunk.get("delta")]):
                 self._message.update(rest(delta, ()))
             self._message.update(rest(chunk, {"type", "delta", "usage"}))
-            self._add_usage(chunk.get("usage"))
+            merge_usage(self._usage, chunk.get("usage"))
         elif event == "message_stop":
             self.is_complete = True
-
-    def _add_usage(self, usage: object) -> None:
-        """The counts of a later event are of the whole answer; those it leaves out still hold."""
-        if isinstance(usage, dict):
-            self._usage.update(rest(usage, ()))
 
     def body(self) -> Body:
         content = [_finished(self._blocks[index]) for index in sorted(self._blocks)]
@@ -137,4 +153,5 @@ ANTHROPIC_MESSAGES = Family(
     read=_read,
     recognises_chunk=_recognises_chunk,
     open_stream=_MessageStream,
+    repeats=_repeats,
 )

@@ -4,7 +4,7 @@ Amazon Bedrock's converse and converse_stream, as boto3 returns them.
 
 from aicore_sqllog.responses.counts import Paths, as_index, as_name, at_path, read_counts, total
 from aicore_sqllog.responses.family import Body, Family, Fields, compact, mappings, rest
-from aicore_sqllog.responses.merge import extend_text, merge_delta
+from aicore_sqllog.responses.merge import extend_text, merge_delta, merge_usage
 from aicore_sqllog.responses.tool_calls import read_json, tool_call
 
 __all__ = ["BEDROCK_CONVERSE"]
@@ -25,7 +25,20 @@ def _recognises(body: Body) -> bool:
 
 
 def _recognises_chunk(chunk: Body) -> bool:
-    return len(chunk) == 1 and not _EVENTS.isdisjoint(chunk)
+    if len(chunk) != 1:
+        return False
+    ((event, said),) = chunk.items()
+    if event == "metadata":  # a word of many
+        return isinstance(said, dict) and not {"usage", "metrics"}.isdisjoint(said)
+    return event in _EVENTS or _exception(chunk) is not None
+
+
+def _exception(chunk: Body) -> Body | None:
+    """Return the exception that a stream was cut by, named after its event."""
+    for name, said in chunk.items():
+        if isinstance(name, str) and name.endswith("Exception") and isinstance(said, dict) and "message" in said:
+            return {"type": name, **said}
+    return None
 
 
 def _read(body: Body) -> Fields:
@@ -66,6 +79,7 @@ class _ConverseStream:
         self.has_content = False
         self.is_complete = False
         self._body: Body = {}
+        self._usage: Body = {}
         self._role: object = None
         self._blocks: dict[int, Body] = {}
 
@@ -73,12 +87,15 @@ class _ConverseStream:
         ((event, said),) = chunk.items()
         if not isinstance(said, dict):
             return
-        if event == "messageStart":
+        if (error := _exception(chunk)) is not None:
+            self._body["error"] = error
+        elif event == "messageStart":
             self._role = said.get("role")
         elif event in ("contentBlockStart", "contentBlockDelta"):
             self._add_to_block(said)
         elif event in ("messageStop", "metadata"):
-            self._body.update(said)
+            self._body.update(rest(said, {"usage"}))
+            merge_usage(self._usage, said.get("usage"))
             self.is_complete = self.is_complete or event == "messageStop"
 
     def _add_to_block(self, said: Body) -> None:
@@ -94,7 +111,8 @@ class _ConverseStream:
 
     def body(self) -> Body:
         content = [_finished(self._blocks[index]) for index in sorted(self._blocks)]
-        return {**self._body, "output": {"message": {"role": self._role, "content": content}}}
+        usage = {"usage": self._usage} if self._usage else {}
+        return {**self._body, **usage, "output": {"message": {"role": self._role, "content": content}}}
 
 
 def _finished(block: Body) -> Body:

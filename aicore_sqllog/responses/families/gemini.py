@@ -4,8 +4,9 @@ Gemini's generateContent, from Google AI or Vertex AI, as its JSON (camelCase) o
 
 from typing import Any
 
-from aicore_sqllog.responses.counts import Paths, as_index, as_name, at_path, read_counts, total
+from aicore_sqllog.responses.counts import Paths, as_count, as_index, as_name, at_path, read_counts, total
 from aicore_sqllog.responses.family import Body, Family, Fields, compact, mappings, one_message, rest
+from aicore_sqllog.responses.merge import join_text, merge_usage
 from aicore_sqllog.responses.tool_calls import tool_call
 
 __all__ = ["GEMINI", "camel_case"]
@@ -17,7 +18,16 @@ _PATHS: Paths = {
     "reasoning_tokens": ("thoughtsTokenCount",),
     "tool_prompt_tokens": ("toolUsePromptTokenCount",),
 }
-_MARKS = ("candidates", "usageMetadata", "promptFeedback", "usage_metadata", "prompt_feedback")
+_PARTS_OF_TOTAL: Paths = {
+    name: (name,)
+    for name in (
+        "promptTokenCount",
+        "toolUsePromptTokenCount",
+        "candidatesTokenCount",
+        "responseTokenCount",
+        "thoughtsTokenCount",
+    )
+}
 _OF_THE_CALLER = frozenset({"args", "response", "parsed"})
 """Values whose keys are the application's own."""
 
@@ -26,7 +36,22 @@ _USED = frozenset({"candidates", "modelVersion", "automaticFunctionCallingHistor
 
 
 def _recognises(body: Body) -> bool:
-    return any(isinstance(body.get(mark), list | dict) for mark in _MARKS)
+    """Whether *body* is Gemini's: its words are those of others too, so each is taken with what stands in it."""
+    candidates = mappings(body.get("candidates"))
+    if candidates:
+        return any(map(_is_candidate, candidates))
+    counts = body.get("usageMetadata", body.get("usage_metadata"))
+    if isinstance(counts, dict) and any(
+        isinstance(name, str) and _camel(name).endswith("TokenCount") for name in counts
+    ):
+        return True
+    return isinstance(at_path(body, "promptFeedback.blockReason"), str) or isinstance(
+        at_path(body, "prompt_feedback.block_reason"), str
+    )
+
+
+def _is_candidate(candidate: Body) -> bool:
+    return "finishReason" in candidate or "finish_reason" in candidate or isinstance(candidate.get("content"), dict)
 
 
 def _read(body: Body) -> Fields:
@@ -98,6 +123,7 @@ class _GeminiStream:
     def __init__(self) -> None:
         self.has_content = False
         self._body: Body = {}
+        self._usage: Body = {}
         self._candidates: dict[int, Body] = {}
 
     @property
@@ -106,7 +132,8 @@ class _GeminiStream:
 
     def add(self, chunk: Body) -> None:
         chunk = camel_case(chunk)
-        self._body.update(rest(chunk, {"candidates"}))
+        self._body.update(rest(chunk, {"candidates", "usageMetadata"}))
+        _merge_counts(self._usage, chunk.get("usageMetadata"))
         for candidate in mappings(chunk.get("candidates")):
             so_far = self._candidates.setdefault(as_index(candidate.get("index")), {"content": {"parts": []}})
             so_far.update(rest(candidate, {"content"}))
@@ -115,7 +142,22 @@ class _GeminiStream:
                 _append(so_far["content"]["parts"], part)
 
     def body(self) -> Body:
-        return {**self._body, "candidates": list(self._candidates.values())}
+        usage = {"usageMetadata": self._usage} if self._usage else {}
+        return {**self._body, **usage, "candidates": list(self._candidates.values())}
+
+
+def _merge_counts(usage: Body, later: object) -> None:
+    """
+    Let *later* add to *usage* or correct it.
+
+    A later total that its own counts make up says that the counts it leaves out are in it no longer.
+    """
+    said = read_counts(later, _PARTS_OF_TOTAL)
+    whole = as_count(at_path(later, "totalTokenCount"))
+    if whole is not None and whole == sum(said.values()) and whole >= (as_count(usage.get("totalTokenCount")) or 0):
+        for name in _PARTS_OF_TOTAL.keys() - said.keys():
+            usage.pop(name, None)
+    merge_usage(usage, later)
 
 
 def _append(parts: list[Body], part: Body) -> None:
@@ -124,7 +166,7 @@ def _append(parts: list[Body], part: Body) -> None:
     text_only = {"text", "thought"}
     are_texts = isinstance(last.get("text"), str) and isinstance(part.get("text"), str)
     if are_texts and last.keys() <= text_only and last.get("thought") == part.get("thought"):
-        parts[-1] = {**last, **part, "text": last["text"] + part["text"]}
+        parts[-1] = {**last, **part, "text": join_text(last["text"], part["text"])}
     elif part != {"text": ""}:
         parts.append(part)
 

@@ -17,9 +17,9 @@ _FLOAT_BYTES = 4
 
 
 def _recognises(body: Body) -> bool:
-    return isinstance(body.get("data"), list) and isinstance(at_path(body, "data.0"), dict) and (
-        "embedding" in body["data"][0]
-    )  # fmt: skip
+    if at_path(body, "data.0.embedding") is None:
+        return False
+    return body.get("object") == "list" or not {"model", "usage"}.isdisjoint(body)
 
 
 def _read(body: Body) -> Fields:

@@ -18,6 +18,7 @@ _PATHS: Paths = {
     "cache_write_tokens": ("input_tokens_details.cache_write_tokens",),
     "reasoning_tokens": ("output_tokens_details.reasoning_tokens",),
 }
+_STATES = frozenset({"queued", "in_progress", "cancelled", "completed", "incomplete", "failed"})
 _UNSETTLED = frozenset({"queued", "in_progress", "cancelled"})
 _FINAL_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
 
@@ -40,8 +41,10 @@ _ITEM_DELTAS = {
 
 def _recognises(body: Body) -> bool:
     if body.get("object") in ("response", "response.compaction"):
-        return True
-    return isinstance(body.get("output"), list) and "status" in body and "id" in body
+        return isinstance(body.get("output"), list) or not {"status", "model", "usage"}.isdisjoint(body)
+    if not (isinstance(body.get("output"), list) and as_name(body.get("status")) in _STATES and "id" in body):
+        return False
+    return "model" in body or all(isinstance(item, dict) and "type" in item for item in body["output"])
 
 
 def _recognises_chunk(chunk: Body) -> bool:

@@ -2,10 +2,12 @@
 An answer of no known family: what is recognisable by the usual names, and the rest.
 """
 
-from aicore_sqllog.responses.counts import Paths, as_name, at_path, read_counts
-from aicore_sqllog.responses.family import Body, Fields, compact, rest
+from collections.abc import Mapping
 
-__all__ = ["read_unknown"]
+from aicore_sqllog.responses.counts import Paths, as_name, at_path, read_counts
+from aicore_sqllog.responses.family import Body, Fields, compact, mappings, rest
+
+__all__ = ["find_facts", "read_unknown"]
 
 _COUNTS: Paths = {
     "input_tokens": (
@@ -26,23 +28,53 @@ _COUNTS: Paths = {
         "eval_count",
     ),
 }
-_NAMES = {
+_NAMES: Mapping[str, tuple[str, ...]] = {
     "response_model": ("model", "model_name", "response_metadata.model_name"),
-    "finish_reason": ("finish_reason", "stop_reason", "stopReason", "done_reason", "response_metadata.finish_reason"),
+    "finish_reason": (
+        "finish_reason",
+        "stop_reason",
+        "stopReason",
+        "done_reason",
+        "response_metadata.finish_reason",
+        "choices.0.finish_reason",
+        "delta.finish_reason",
+        "delta.stop_reason",
+    ),
 }
 _MESSAGES = ("message", "output.message")
 _TEXTS = ("content", "output_text", "text", "response", "completion")
+_OF_A_MESSAGE = frozenset({*_TEXTS, "role", "type", "id", "name", "tool_calls", "object"})
 
 
 def read_unknown(body: Body) -> Fields:
-    """Return what *body* tells under the names that many use; ``extras`` has all but the answer itself."""
+    """
+    Return what *body* tells under the names that many use; ``extras`` has all but the answer itself.
+
+    One common word makes no answer of an application's own model: such a thing is the response, whole.
+    """
+    facts = find_facts(body)
     response, used = _find_response(body)
+    if not _is_answer(body, facts, response, used):
+        return {} if not body else {"response": {"role": "assistant", "content": body}}
+    return compact({**facts, "response": response, "extras": rest(body, used)})
+
+
+def find_facts(body: Body) -> Fields:
+    """Return model, finish reason and counts, where they stand under names that many use."""
     fields: Fields = {
         name: found
         for name, places in _NAMES.items()
         if (found := next(filter(None, (as_name(at_path(body, place)) for place in places)), None))
     }
-    return compact({**fields, **read_counts(body, _COUNTS), "response": response, "extras": rest(body, used)})
+    return {**fields, **read_counts(body, _COUNTS)}
+
+
+def _is_answer(body: Body, facts: Fields, response: object, used: set[str]) -> bool:
+    if not facts.keys().isdisjoint(_COUNTS):
+        return True
+    if response is not None and (not used.isdisjoint(("message", "output")) or body.keys() <= _OF_A_MESSAGE):
+        return True
+    return len(facts) + (response is not None) > 1
 
 
 def _find_response(body: Body) -> tuple[object, set[str]]:
@@ -52,9 +84,7 @@ def _find_response(body: Body) -> tuple[object, set[str]]:
             return {"role": "assistant", **message}, {place.partition(".")[0]}
     for name in _TEXTS:
         if body.get(name) and isinstance(body[name], str | list):
-            return compact({"role": "assistant", "content": body[name], "tool_calls": body.get("tool_calls")}), {
-                name,
-                "tool_calls",
-                "role",
-            }
+            calls = mappings(body.get("tool_calls")) or None
+            said = {"role": "assistant", "content": body[name], "tool_calls": calls}
+            return compact(said), {name, "tool_calls", "role"}
     return None, set()
