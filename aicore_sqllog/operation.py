@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 from aicore_sqllog.capture.context import Frame, as_text, current_owner, enter, leave, surrounded_by, wrap
 from aicore_sqllog.capture.fields import require_fields
 from aicore_sqllog.process.notices import Notices
+from aicore_sqllog.record.aliases import with_own_names
 from aicore_sqllog.responses.read import read_response
 from aicore_sqllog.responses.sdk_exceptions import read_exception
 from aicore_sqllog.responses.stream import AsyncStream, Stream, watch_stream
@@ -207,7 +208,7 @@ class OperationScope:
 
     def _fields(self, ended_at: float, error: BaseException | None) -> dict[str, Any]:
         heard = _merge([*(stream.result() for stream in self._streams), *(thaw(each)[0] for each in self._heard)])
-        given = _merge(thaw(each)[0] for each in self._given)
+        given = with_own_names(_merge(thaw(each)[0] for each in self._given))
         raised = {} if error is None else read_exception(error)
         fields = _merge([heard, raised, given])
         if fields.get("operation_type") == _DEFAULT_TYPE:  # what nobody chose

@@ -31,7 +31,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "querying": BASE | {"record", "storage"},
     "options": BASE | {"batching", "capture"},
     "handler": BASE | {"options", "record", "storage", "batching", "capture", "delivery", "writing"},
-    "operation": BASE | {"capture", "responses"},
+    "operation": BASE | {"capture", "record", "responses"},
     "reader": BASE | {"record", "storage", "querying"},
     "collector": BASE | {"capture", "storage", "handler", "reader"},
     "cli": BASE | {"storage", "handler", "reader"},

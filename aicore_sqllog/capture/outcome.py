@@ -13,8 +13,7 @@ def settle_outcome(content: Content, level_number: object) -> None:
     """Fill ``status``, ``error_type``, ``error_message`` and ``model``. An error with no text takes the log message."""
     fields = content.fields
     for name in ("status", "error_type", "error_message"):
-        value = fields.get(name)
-        if isinstance(value, str) and not value.strip():
+        if fields.get(name) == "":
             fields[name] = None
     _add_failure(content)
     is_error = content.failure is not None or any(
