@@ -25,7 +25,7 @@ from aicore_sqllog.process.notices import Notices
 
 if TYPE_CHECKING:
     from aicore_sqllog.storage.connection import Connection
-    from aicore_sqllog.writing.writer import SqlWriter
+    from aicore_sqllog.writing.writer import Writer
 
 __all__ = ["SQLLogHandler"]
 
@@ -275,18 +275,19 @@ class SQLLogHandler(logging.Handler):
 
         return show_url(self._place.url)
 
-    def _make_writer(self) -> "SqlWriter":
-        from aicore_sqllog.writing.writer import SqlWriter
+    def _make_writer(self) -> "Writer":
+        from aicore_sqllog.writing.writer import Writer
 
-        return SqlWriter(self._place, self._engine_options, migrate=self._migrate, say=self._report.say)
+        return Writer(self._place, self._engine_options, migrate=self._migrate, say=self._report.say)
 
     def _note_failure(self, exc: BaseException, count: int, attempt: int) -> None:
         self._report.failure(exc, count, attempt)
         self._report.losses(self._worker.books())
         if self._on_error is not None and isinstance(exc, Exception):
             from aicore_sqllog.storage.faults import without_values
+            from aicore_sqllog.writing.triage import NotWritten
 
-            self._on_error(without_values(exc), count)
+            self._on_error(without_values(exc.cause if isinstance(exc, NotWritten) else exc), count)
 
     def _note_losses(self, outcome: Outcome) -> None:
         self._worker.note_loss(UNSTORABLE, outcome.dropped)

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 __all__ = ["LIGHTENED", "UNSTORABLE", "UNTAKEN", "Books", "Loss", "Losses", "Outcome"]
 
@@ -47,6 +48,8 @@ class Loss:
     bytes: int
     first_at: float
     last_at: float
+    loss_id: str = field(default_factory=lambda: str(uuid4()))
+    """A UUID, so that a loss that is stored again is recognised."""
 
     @classmethod
     def now(cls, reason: str, count: int, size: int = 0) -> "Loss":

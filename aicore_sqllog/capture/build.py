@@ -6,6 +6,7 @@ A fault in a record never costs the record: the column gets what fits, and the r
 """
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,18 +14,35 @@ from typing import Any
 from aicore_sqllog.capture.answer import read_answer
 from aicore_sqllog.capture.content import Content, bare_content, sort_content
 from aicore_sqllog.capture.context import Surroundings
-from aicore_sqllog.capture.fields import COLUMN_COUNTS, COLUMN_NAMES
 from aicore_sqllog.capture.messages import read_messages
 from aicore_sqllog.capture.outcome import settle_outcome
 from aicore_sqllog.capture.privacy import Privacy
 from aicore_sqllog.capture.snapshot import Snapshot
-from aicore_sqllog.record.call_record import CallRecord, Session
+from aicore_sqllog.record.call_record import OPERATION_KEYS, CallRecord, Session
+from aicore_sqllog.record.columns import OPERATIONS, ColumnKind
 from aicore_sqllog.values import ids
 from aicore_sqllog.values.convert import to_cost, to_count, to_instant, to_name, to_text
 from aicore_sqllog.values.freeze import thaw
 from aicore_sqllog.values.json import to_json
 
 __all__ = ["Defaults", "RecordBuilder"]
+
+_READERS: Mapping[ColumnKind, Callable[[object], tuple[Any, bool]]] = {
+    ColumnKind.COUNT: to_count,
+    ColumnKind.AMOUNT: to_cost,
+    ColumnKind.INSTANT: to_instant,
+    ColumnKind.NAME: to_name,
+    ColumnKind.TEXT: to_text,
+}
+"""How a field is read that needs nothing but its column's kind; ids and documents are read one by one."""
+
+
+def _fields_of(*kinds: ColumnKind) -> list[tuple[str, Callable[[object], tuple[Any, bool]]]]:
+    return [(column.key, _READERS[column.kind]) for column in OPERATIONS if column.is_field and column.kind in kinds]
+
+
+_NUMBERS_AND_TIMES = _fields_of(ColumnKind.COUNT, ColumnKind.AMOUNT, ColumnKind.INSTANT)
+_NAMES_AND_TEXTS = _fields_of(ColumnKind.NAME, ColumnKind.TEXT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,37 +84,31 @@ class RecordBuilder:
         read_answer(content)
         settle_outcome(content, snapshot.level_number)
         # Before the redactors see the rest: a date or an id is no text, and must not look like a telephone number.
-        counts: dict[str, Any] = {name: content.take(name, to_count) for name in COLUMN_COUNTS}
-        cost = content.take("cost", to_cost)
-        timestamp = content.take("timestamp", to_instant) or _created(snapshot)
+        values: dict[str, Any] = {key: content.take(key, read) for key, read in _NUMBERS_AND_TIMES}
         caller_id = content.take_id("operation_id")
-        parent_id = content.take_id("parent_operation_id")
+        values["parent_operation_id"] = content.take_id("parent_operation_id")
         raw_session, raw_workspace = content.fields.get("session_id"), content.fields.get("workspace")
         self._privacy.protect(content)
 
-        names: dict[str, str | None] = {name: content.take(name, to_name) for name in COLUMN_NAMES}
-        names["operation_type"] = names["operation_type"] or "completion"
-        session_id, session_key = self._session_ids(content, raw_session, to_name(raw_workspace)[0])
+        values.update((key, content.take(key, read)) for key, read in _NAMES_AND_TEXTS)
+        values["timestamp"] = values["timestamp"] or _created(snapshot)
+        values["operation_type"] = values["operation_type"] or "completion"
+        session = self._session(content, values, raw_session, to_name(raw_workspace)[0])
+        values |= {"operation_id": caller_id or snapshot.minted_id, "session_id": session.session_id}
+        messages = read_messages(content.fields.get("messages"), content.fields.get("response"))
+        values["extras"] = content.extras_json()
+        return CallRecord(snapshot.minted_id, caller_id, tuple(map(values.get, OPERATION_KEYS)), session, messages)
+
+    def _session(self, content: Content, values: dict[str, Any], raw_id: object, workspace: str | None) -> Session:
+        session_id, session_key = self._session_ids(content, raw_id, workspace)
         metadata = content.fields.get("session_metadata")
-        return CallRecord(
-            minted_id=snapshot.minted_id,
-            caller_id=caller_id,
-            parent_operation_id=parent_id,
-            session=Session(
-                session_id=session_id,
-                session_key=session_key,
-                workspace=names["workspace"],
-                agent_id=names["agent_id"],
-                created_at=timestamp,
-                metadata=None if metadata is None else to_json(metadata),
-            ),
-            timestamp=timestamp,
-            cost=cost,
-            error_message=content.take("error_message", to_text),
-            messages=read_messages(content.fields.get("messages"), content.fields.get("response")),
-            extras=content.extras_json(),
-            **counts,
-            **names,  # type: ignore[arg-type]  # the keys are the names of str fields
+        return Session(
+            session_id,
+            values["workspace"],
+            values["agent_id"],
+            values["timestamp"],
+            None if metadata is None else to_json(metadata),
+            session_key,
         )
 
     def _session_ids(self, content: Content, raw: object, workspace: str | None) -> tuple[str, str | None]:

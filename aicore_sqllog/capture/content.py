@@ -12,15 +12,13 @@ from aicore_sqllog.capture.media import describe_media
 from aicore_sqllog.capture.request import lift_request
 from aicore_sqllog.capture.snapshot import Failure, Snapshot
 from aicore_sqllog.record.aliases import ALIASES, arrange_messages
+from aicore_sqllog.record.notes import OWN_KEY
 from aicore_sqllog.values import ids
 from aicore_sqllog.values.convert import to_text
 from aicore_sqllog.values.freeze import thaw
 from aicore_sqllog.values.json import to_json
 
 __all__ = ["Content", "bare_content", "sort_content"]
-
-_OWN_KEY = "sqllog"
-"""The one key of ``extras`` that is ours."""
 
 _NOTED = ("traceback", "cost_source", "fault")
 """What an operation may note: it travels with the record, where a queue takes the exception off it."""
@@ -95,13 +93,13 @@ class Content:
     def extras_json(self) -> str:
         """Return the extras with ours under the key ``sqllog``, as JSON text."""
         own = dict(self.own)
-        if _OWN_KEY in self.extras:
-            own["user"] = self.extras.pop(_OWN_KEY)
+        if OWN_KEY in self.extras:
+            own["user"] = self.extras.pop(OWN_KEY)
         if self.invalid:
             own["invalid"] = self.invalid
         if self.shadowed:
             own["shadowed"] = self.shadowed
-        return to_json({**self.extras, _OWN_KEY: own})
+        return to_json({**self.extras, OWN_KEY: own})
 
 
 def sort_content(snapshot: Snapshot) -> Content:

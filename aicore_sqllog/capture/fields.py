@@ -10,7 +10,6 @@ from aicore_sqllog.record.aliases import ALIASES
 from aicore_sqllog.record.columns import COLUMNS, ColumnKind
 
 __all__ = [
-    "COLUMN_COUNTS",
     "COLUMN_NAMES",
     "FIELDS",
     "FIELD_DESCRIPTIONS",
@@ -31,9 +30,6 @@ _FIELDS = [column for column in COLUMNS if column.is_field]
 
 COLUMN_NAMES = tuple(column.key for column in _FIELDS if column.kind is ColumnKind.NAME)
 """Fields that are names of 255 characters at most."""
-
-COLUMN_COUNTS = tuple(column.key for column in _FIELDS if column.kind is ColumnKind.COUNT)
-"""Fields that are whole numbers; NULL where unknown."""
 
 FIELD_DESCRIPTIONS: Mapping[str, str] = {
     **{column.key: column.description for column in _FIELDS},

@@ -16,7 +16,7 @@ from aicore_sqllog.process.fork_guard import IMPORTS
 from aicore_sqllog.record.call_record import CallRecord
 
 if TYPE_CHECKING:
-    from aicore_sqllog.writing.writer import SqlWriter
+    from aicore_sqllog.writing.writer import Writer
 
 __all__ = ["Pipeline"]
 
@@ -38,7 +38,7 @@ class Pipeline:
     def __init__(
         self,
         builder: RecordBuilder,
-        make_writer: "Callable[[], SqlWriter]",
+        make_writer: "Callable[[], Writer]",
         note_losses: Callable[[Outcome], None],
         take_losses: Callable[[], list[Loss]],
     ) -> None:
@@ -46,8 +46,9 @@ class Pipeline:
         self._make_writer = make_writer
         self._note_losses = note_losses
         self._take_losses = take_losses
-        self._writer: SqlWriter | None = None
+        self._writer: Writer | None = None
         self._records: list[CallRecord] = []
+        self._losses: list[Loss] = []
 
     def __call__(self, snapshots: Sequence[Snapshot], attempt: int) -> Outcome:
         """Store the batch; a further attempt has the records of the first."""
@@ -59,14 +60,14 @@ class Pipeline:
         # The batch is stored: whatever happens now, its attempt has not failed.
         with contextlib.suppress(Exception):
             self._note_losses(outcome)
-            writer.write_losses(self._take_losses)
+            self._write_losses(writer)
         return outcome
 
     def close(self) -> None:
         """Store what was lost and is not stored yet, and close the connections that are ours."""
         if self._writer is not None:
             with contextlib.suppress(Exception):
-                self._writer.write_losses(self._take_losses)
+                self._write_losses(self._writer)
             self._writer.close()
 
     def forget(self) -> None:
@@ -76,7 +77,14 @@ class Pipeline:
         if writer is not None:
             writer.forget()
 
-    def _ready_writer(self) -> "SqlWriter":
+    def _write_losses(self, writer: "Writer") -> None:
+        """Store what was lost; what of it cannot be now is tried again the next time, before more is taken."""
+        self._losses = self._losses or self._take_losses()
+        if self._losses:
+            writer.write([], 1, self._losses)
+            self._losses = []
+
+    def _ready_writer(self) -> "Writer":
         if self._writer is None:
             with IMPORTS:
                 self._writer = self._make_writer()

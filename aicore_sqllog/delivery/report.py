@@ -49,8 +49,9 @@ class Report:
     def failure(self, exc: BaseException, count: int, attempt: int) -> None:
         """Tell that *count* records could not be written and will be tried again, with cause and remedy."""
         from aicore_sqllog.storage.faults import Kind, diagnose
+        from aicore_sqllog.writing.triage import NotWritten
 
-        fault = diagnose(exc)
+        fault = exc.fault if isinstance(exc, NotWritten) else diagnose(exc)
         self.last_error = fault.summary
         if fault.kind is not Kind.CONTENTION or attempt >= _CONTENTION_ATTEMPTS:
             text = f"{count} records wait, for {self._show_place()} took none of them: {fault}"

@@ -1,21 +1,24 @@
 """
 Records that no database will ever take, kept in files with the reason and the time, readable by their owner only.
 
-One file a process, of JSON lines; the folder is bounded, for a fault that goes on must not fill the disk.
+One file a process, of JSON lines, each ``{"version", "at", "destination", "reason", "record"}``, where the version is
+that of the record's layout; see :mod:`aicore_sqllog.record.codec`. The folder is bounded: a fault that goes on must not
+fill the disk.
 """
 
-import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
 from aicore_sqllog.record.call_record import CallRecord
+from aicore_sqllog.record.codec import VERSION, UnreadableRecordError, from_document, to_document
 
-__all__ = ["DeadLetters", "default_folder"]
+__all__ = ["DeadLetter", "DeadLetters", "default_folder", "read_dead_letters"]
 
 MAX_BYTES = 256 * 1024**2
 """How much the folder may hold; past that a record that cannot be stored is dropped, and counted as that."""
@@ -26,6 +29,30 @@ def default_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_state_dir("aicore_sqllog", appauthor=False)) / "dead_letters"
+
+
+class DeadLetter(NamedTuple):
+    """A record that was refused: when, by which database and why."""
+
+    at: datetime
+    destination: str
+    reason: str
+    record: CallRecord
+
+
+def read_dead_letters(path: Path) -> Iterator[DeadLetter]:
+    """
+    Yield the dead letters of the file at *path*, of every version, in order.
+
+    Raises:
+        UnreadableRecordError: If a line is of a later version, or damaged; the message tells which.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield _read_line(line)
+            except (ValueError, KeyError, TypeError) as exc:
+                raise UnreadableRecordError(f"line {number} of {path}: {exc}") from None
 
 
 class DeadLetters:
@@ -46,9 +73,9 @@ class DeadLetters:
     def add(self, records: Sequence[CallRecord], reason: str) -> int:
         """Keep *records*; return how many were kept: none where the folder is full or cannot be written to."""
         now = datetime.now(UTC).isoformat()
-        head = {"version": 1, "at": now, "destination": self._destination, "reason": reason}
+        head = {"version": VERSION, "at": now, "destination": self._destination, "reason": reason}
         lines = b"".join(
-            orjson.dumps({**head, "record": dataclasses.asdict(record)}, option=orjson.OPT_APPEND_NEWLINE)
+            orjson.dumps({**head, "record": to_document(record)}, option=orjson.OPT_APPEND_NEWLINE)
             for record in records
         )
         try:
@@ -66,6 +93,14 @@ class DeadLetters:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path = folder / f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}.jsonl"
         return self._path
+
+
+def _read_line(line: bytes) -> DeadLetter:
+    found = orjson.loads(line)
+    if found["version"] != VERSION:
+        raise UnreadableRecordError(f"version {found['version']} is not known: this is {VERSION}")
+    record = from_document(found["record"])
+    return DeadLetter(datetime.fromisoformat(found["at"]), found["destination"], found["reason"], record)
 
 
 def _append(path: Path, lines: bytes) -> None:

@@ -1,28 +1,33 @@
 """
-What one log record said, ready to be stored: the value that capture makes and delivery never changes.
+What one log record said, ready to be stored: the value that capture makes and that is never changed.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, NamedTuple
 
-__all__ = ["CallRecord", "Message", "Session"]
+from aicore_sqllog.record.columns import OPERATIONS
+
+__all__ = ["OPERATION_KEYS", "CallRecord", "Message", "Session"]
+
+OPERATION_KEYS = tuple(column.key for column in OPERATIONS)
+"""The names of an operation's values, in the order in which a record holds them."""
+
+_POSITIONS = {key: position for position, key in enumerate(OPERATION_KEYS)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """The session of a record, as its row would be if this record were its first."""
+class Session(NamedTuple):
+    """The session of a record, as its row would be if this record were its first: the columns, in their order."""
 
     session_id: str
-    session_key: str | None
     workspace: str | None
     agent_id: str | None
     created_at: datetime
-    metadata: str | None
+    session_metadata: str | None
     """JSON text."""
+    session_key: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message: its readable text, and as JSON text what is more than text."""
 
     role: str | None
@@ -30,45 +35,26 @@ class Message:
     parts: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallRecord:
+class CallRecord(NamedTuple):
     """
     One call of a model, with every value in the form its column takes.
 
     Texts are clean, names fit their columns, times are aware and in UTC, ids are dashed UUID
-    texts, ``extras`` is JSON text. ``minted_id`` is the record's own; ``caller_id`` is the id
-    that the caller asked for, which holds if no stored operation has it yet.
+    texts, documents are JSON text. Each value of the operation is an attribute too, by the name
+    of its column: ``record.model``.
     """
 
     minted_id: str
+    """The record's own, which no other record has."""
     caller_id: str | None
+    """The id that the caller asked for, which holds if no stored operation has it yet."""
+    operation: tuple[Any, ...]
+    """The operation's row, in the order of :data:`OPERATION_KEYS`."""
     session: Session
-    action_id: str | None
-    timestamp: datetime
-    operation_type: str | None
-    provider: str | None
-    model: str | None
-    input_tokens: int | None
-    output_tokens: int | None
-    latency_ms: int | None
-    cost: float | None
-    status: str | None
-    error_message: str | None
-    extras: str
-    workspace: str | None
-    agent_id: str | None
-    user_id: str | None
-    parent_operation_id: str | None
-    response_model: str | None
-    finish_reason: str | None
-    error_type: str | None
-    cache_read_tokens: int | None
-    cache_write_tokens: int | None
-    reasoning_tokens: int | None
-    time_to_first_token_ms: int | None
     messages: tuple[Message, ...]
 
-    @property
-    def operation_id(self) -> str:
-        """The id of the operation's row: the caller's, else the minted one."""
-        return self.caller_id or self.minted_id
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.operation[_POSITIONS[name]]
+        except KeyError:
+            raise AttributeError(f"a call record has no {name!r}", name=name, obj=self) from None

@@ -16,7 +16,7 @@ from aicore_sqllog.record.call_record import CallRecord
 from aicore_sqllog.storage.models import LlmMessage, LlmOperation
 from aicore_sqllog.values.ids import message_id
 
-__all__ = ["Choice", "choose_ids", "parts"]
+__all__ = ["Choice", "choose_ids", "chunks"]
 
 _IDS_A_LOOKUP = 500
 
@@ -50,7 +50,7 @@ def choose_ids(session: OrmSession, records: Sequence[CallRecord], may_be_stored
     return choice
 
 
-def parts(ids: Collection[str]) -> Iterator[list[str]]:
+def chunks(ids: Collection[str]) -> Iterator[list[str]]:
     """Yield *ids* in order, in lists as long as a statement's parameters may be."""
     wanted = sorted(ids)
     for start in range(0, len(wanted), _IDS_A_LOOKUP):
@@ -58,7 +58,7 @@ def parts(ids: Collection[str]) -> Iterator[list[str]]:
 
 
 def _find_operations(session: OrmSession, operation_ids: Collection[str]) -> Iterator[tuple[str, datetime | None]]:
-    for part in parts(operation_ids):
+    for part in chunks(operation_ids):
         select = sa.select(LlmOperation.operation_id, LlmOperation.timestamp)
         for operation_id, timestamp in session.execute(select.where(LlmOperation.operation_id.in_(part))):
             yield str(operation_id), timestamp
@@ -70,7 +70,7 @@ def _find_own(session: OrmSession, records: Sequence[CallRecord], held: dict[str
     first_messages = {message_id(record.minted_id, 0): record for record in asked if record.messages}
     # One without messages has nothing of its own but its time, to the microsecond.
     own = {r.minted_id for r in asked if not r.messages and r.caller_id and held[r.caller_id] == r.timestamp}
-    for part in parts(first_messages):
+    for part in chunks(first_messages):
         found = session.scalars(sa.select(LlmMessage.message_id).where(LlmMessage.message_id.in_(part)))
         own.update(first_messages[str(key)].minted_id for key in found)
     return own

@@ -7,79 +7,56 @@ import os
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from aicore_sqllog.batching.counts import Loss
-from aicore_sqllog.record.call_record import CallRecord, Session
+from aicore_sqllog.record.call_record import OPERATION_KEYS, CallRecord, Session
+from aicore_sqllog.record.columns import OPERATIONS, SESSIONS, Column, ColumnKind
 from aicore_sqllog.storage.types import EncodedJson
-from aicore_sqllog.values.ids import message_id, mint
+from aicore_sqllog.values.ids import message_id
 from aicore_sqllog.values.text import fit_name
 
-__all__ = ["loss_row", "message_rows", "operation_row", "same_json", "session_row", "with_session_metadata"]
+__all__ = ["Row", "loss_row", "message_rows", "operation_row", "same_json", "session_row"]
 
-Row = dict[str, Any]
+Row: TypeAlias = dict[str, Any]
+
+
+def _documents(columns: tuple[Column, ...]) -> tuple[str, ...]:
+    return tuple(column.key for column in columns if column.kind is ColumnKind.JSON)
+
+
+_OPERATION_DOCUMENTS, _SESSION_DOCUMENTS = _documents(OPERATIONS), _documents(SESSIONS)
 
 
 def session_row(session: Session) -> Row:
     """Return the row of a session."""
-    return {
-        "session_id": session.session_id,
-        "workspace": session.workspace,
-        "agent_id": session.agent_id,
-        "created_at": session.created_at,
-        "session_metadata": _encoded(session.metadata),
-        "session_key": session.session_key,
-    }
+    return _with_documents(dict(zip(Session._fields, session, strict=True)), _SESSION_DOCUMENTS)
 
 
-def operation_row(record: CallRecord, operation_id: str, extras: str) -> Row:
+def operation_row(record: CallRecord, operation_id: str) -> Row:
     """Return the row of a record's operation."""
-    return {
-        "operation_id": operation_id,
-        "session_id": record.session.session_id,
-        "action_id": record.action_id,
-        "timestamp": record.timestamp,
-        "operation_type": record.operation_type,
-        "provider": record.provider,
-        "model": record.model,
-        "input_tokens": record.input_tokens,
-        "output_tokens": record.output_tokens,
-        "latency_ms": record.latency_ms,
-        "cost": record.cost,
-        "status": record.status,
-        "error_message": record.error_message,
-        "extras": EncodedJson(extras),
-        "workspace": record.workspace,
-        "agent_id": record.agent_id,
-        "user_id": record.user_id,
-        "parent_operation_id": record.parent_operation_id,
-        "response_model": record.response_model,
-        "finish_reason": record.finish_reason,
-        "error_type": record.error_type,
-        "cache_read_tokens": record.cache_read_tokens,
-        "cache_write_tokens": record.cache_write_tokens,
-        "reasoning_tokens": record.reasoning_tokens,
-        "time_to_first_token_ms": record.time_to_first_token_ms,
-    }
+    row = _with_documents(dict(zip(OPERATION_KEYS, record.operation, strict=True)), _OPERATION_DOCUMENTS)
+    row["operation_id"] = operation_id
+    return row
 
 
 def message_rows(record: CallRecord, operation_id: str) -> Iterator[Row]:
     """Yield the rows of a record's messages, numbered from 0; their ids follow from the record's minted id."""
-    for number, message in enumerate(record.messages):
+    for number, (role, content, parts) in enumerate(record.messages):
         yield {
             "message_id": message_id(record.minted_id, number),
             "operation_id": operation_id,
-            "role": message.role,
-            "content": message.content,
+            "role": role,
+            "content": content,
             "sequence_number": number,
-            "parts": _encoded(message.parts),
+            "parts": None if parts is None else EncodedJson(parts),
         }
 
 
 def loss_row(loss: Loss) -> Row:
     """Return the row of a loss, in this process on this host."""
     return {
-        "loss_id": mint(),
+        "loss_id": loss.loss_id,
         "reason": loss.reason,
         "count": loss.count,
         "bytes": loss.bytes,
@@ -90,17 +67,13 @@ def loss_row(loss: Loss) -> Row:
     }
 
 
-def with_session_metadata(record: CallRecord) -> str:
-    """Return the record's extras with its session metadata noted, for the session's row holds another."""
-    extras = json.loads(record.extras)
-    extras["sqllog"]["session_metadata"] = json.loads(record.session.metadata or "null")
-    return json.dumps(extras, ensure_ascii=False, separators=(",", ":"))
-
-
 def same_json(one: str | None, other: str | None) -> bool:
     """Whether two JSON texts are equal after decoding; a database may have reordered one."""
     return one == other or (one is not None and other is not None and bool(json.loads(one) == json.loads(other)))
 
 
-def _encoded(text: str | None) -> EncodedJson | None:
-    return None if text is None else EncodedJson(text)
+def _with_documents(row: Row, keys: tuple[str, ...]) -> Row:
+    for key in keys:
+        if row[key] is not None:
+            row[key] = EncodedJson(row[key])
+    return row

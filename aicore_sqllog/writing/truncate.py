@@ -7,61 +7,109 @@ changed it; a larger one ends the connection, which looks like an outage.
 
 import json
 import re
-from typing import Any
+from collections.abc import Iterable, Mapping
 
+from aicore_sqllog.record.call_record import OPERATION_KEYS, CallRecord
+from aicore_sqllog.record.notes import OWN_KEY, add_notes, note_in
 from aicore_sqllog.storage.types import EncodedJson
+from aicore_sqllog.writing.rows import Row
 
-__all__ = ["fit_rows"]
+__all__ = ["fit_rows", "fit_session"]
 
 _SLACK_BYTES = 64 * 1024
 _MOST_BYTES_A_CHARACTER = 4
 _ESCAPED = re.compile("[\0\n\r\x1a\"'\\\\]")
 
-Row = dict[str, Any]
+
+def fit_session(record: CallRecord, limit: int) -> CallRecord:
+    """Return *record* with metadata of its session that fits into a row of *limit* bytes; it notes what was cut."""
+    text = record.session.session_metadata
+    if text is None or not _may_exceed([text], limit) or _wire_size(text) <= limit - _SLACK_BYTES:
+        return record
+    cut = _cut_document(text, limit - _SLACK_BYTES)
+    position = OPERATION_KEYS.index("extras")
+    extras = _note_cuts(record.extras, {"session_metadata": len(text)})
+    operation = (*record.operation[:position], extras, *record.operation[position + 1 :])
+    return record._replace(session=record.session._replace(session_metadata=cut), operation=operation)
 
 
 def fit_rows(operation: Row, messages: list[Row], limit: int) -> None:
     """Cut, in place, what makes a row larger than *limit* bytes; note what was cut in the operation's extras."""
-    cut: dict[str, int] = {}
+    cuts: dict[str, int] = {}
     for row in messages:
-        for column in _fit_row(row, limit):
-            cut[f"messages.{row['sequence_number']}.{column}"] = row.pop(f"{column} characters")
-    for column in _fit_row(operation, limit):
-        cut[column] = operation.pop(f"{column} characters")
-    if cut:
-        extras = json.loads(operation["extras"].text)
-        extras.setdefault("sqllog", {})["truncated"] = cut
-        operation["extras"] = EncodedJson(json.dumps(extras, ensure_ascii=False))
+        for key, length in _fit_row(row, limit).items():
+            cuts[f"messages.{row['sequence_number']}.{key}"] = length
+    cuts |= _fit_row(operation, limit)
+    if cuts:
+        operation["extras"] = EncodedJson(_note_cuts(operation["extras"].text, cuts))
 
 
-def _fit_row(row: Row, limit: int) -> list[str]:
-    """Cut the largest values of *row* until it fits; return their columns, with the old lengths beside them."""
-    texts = {column: _text_of(value) for column, value in row.items() if isinstance(value, str | EncodedJson)}
-    if sum(map(len, texts.values())) * _MOST_BYTES_A_CHARACTER < limit - _SLACK_BYTES:
-        return []
-    sizes = {column: _wire_size(text) for column, text in texts.items()}
-    cut = []
-    for column in sorted(sizes, key=lambda column: -sizes[column]):
+def _fit_row(row: Row, limit: int) -> dict[str, int]:
+    """Cut the largest values of *row* until it fits; return the old lengths of what was cut, by column."""
+    texts = {key: _text_of(value) for key, value in row.items() if isinstance(value, str | EncodedJson)}
+    if not _may_exceed(texts.values(), limit):
+        return {}
+    sizes = {key: _wire_size(text) for key, text in texts.items()}
+    cuts: dict[str, int] = {}
+    for key in sorted(sizes, key=lambda key: -sizes[key]):
         too_much = sum(sizes.values()) - (limit - _SLACK_BYTES)
         if too_much <= 0:
             break
-        row[f"{column} characters"] = len(texts[column])
-        row[column] = _cut(row[column], max(0, sizes[column] - too_much), limit)
-        sizes[column] = _wire_size(_text_of(row[column]))
-        cut.append(column)
-    return cut
+        size = max(0, sizes[key] - too_much)
+        if isinstance(row[key], EncodedJson):
+            row[key] = EncodedJson(_cut_document(texts[key], size))
+        else:
+            row[key] = _cut_text(texts[key], size, limit)
+        cuts[key] = len(texts[key])
+        sizes[key] = _wire_size(_text_of(row[key]))
+    return cuts
 
 
-def _cut(value: str | EncodedJson, size: int, limit: int) -> str | EncodedJson:
-    if isinstance(value, EncodedJson):
-        return EncodedJson(json.dumps({"truncated": len(value.text)}))
+def _note_cuts(extras: str, cuts: Mapping[str, int]) -> str:
+    return add_notes(extras, {"truncated": {**(note_in(extras, "truncated") or {}), **cuts}})
+
+
+def _cut_text(text: str, size: int, limit: int) -> str:
+    """Return *text* without its middle, so that it has about *size* bytes in a statement."""
     # Each half is at most half the bytes, whatever its characters are.
     kept = size // (2 * _MOST_BYTES_A_CHARACTER)
-    if _wire_size(value[: size // 2]) <= size // 2 and _wire_size(value[-(size // 2) :]) <= size // 2:
+    if _wire_size(text[: size // 2]) <= size // 2 and _wire_size(text[-(size // 2) :]) <= size // 2:
         kept = size // 2
-    left_out = len(value) - 2 * kept
+    left_out = len(text) - 2 * kept
     marker = f"\n[{left_out:,} characters cut: the server takes {limit:,} bytes at most]\n"
-    return value[:kept] + marker + (value[-kept:] if kept else "")
+    return text[:kept] + marker + (text[-kept:] if kept else "")
+
+
+def _cut_document(text: str, size: int) -> str:
+    """Return the JSON *text* with the largest values of its object replaced by their lengths, ours one by one."""
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        return _dump(_stub(text))
+    own = document.get(OWN_KEY)
+    places = [(document, key) for key in document if key != OWN_KEY]
+    if isinstance(own, dict):
+        places += [(own, key) for key in own]
+    sizes = [_wire_size(_dump(holder[key])) for holder, key in places]
+    total = _wire_size(text)
+    for length, (holder, key) in sorted(zip(sizes, places, strict=True), key=lambda pair: -pair[0]):
+        if total <= size:
+            break
+        holder[key] = _stub(_dump(holder[key]))
+        total += _wire_size(_dump(holder[key])) - length
+    return _dump(document) if total <= size else _dump(_stub(text))
+
+
+def _stub(text: str) -> dict[str, int]:
+    return {"truncated": len(text)}
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _may_exceed(texts: Iterable[str], limit: int) -> bool:
+    """Whether *texts* may be too large together, told by their lengths alone."""
+    return sum(map(len, texts)) * _MOST_BYTES_A_CHARACTER >= limit - _SLACK_BYTES
 
 
 def _text_of(value: str | EncodedJson) -> str:

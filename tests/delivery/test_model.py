@@ -46,8 +46,8 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def machine_on(url: str, state: Path) -> Iterator[type[DeliveryMachine]]:
     direct = sa.create_engine(make_url(url), isolation_level="AUTOCOMMIT", poolclass=StaticPool)
-    made = writer.SqlWriter(resolve(url))
-    made._ready_database()
+    made = writer.Writer(resolve(url))
+    made.write([], 1)
     made.close()
     refuse_poison(direct)
     try:

@@ -392,7 +392,7 @@ def test_a_backlog_is_drained_in_bounded_statements_and_transactions(
         call(log, records)
         assert handler.flush()
         assert handler._pipeline._writer is not None
-        sent = Sent(engine_of(handler._pipeline._writer._database))
+        sent = Sent(engine_of(handler._pipeline._writer.destination.database))
         stand.down()
         for number in range(records):
             text = "x" * (4_000 if number % 1_000 < 300 else 10)

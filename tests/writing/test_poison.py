@@ -44,7 +44,7 @@ def statements_of(handler: SQLLogHandler) -> list[str]:
     sent: list[str] = []
     writer = handler._pipeline._writer
     assert writer is not None
-    database: Any = writer._database
+    database: Any = writer.destination.database
     engine = getattr(database, "_database", database).engine
     event_target = getattr(engine, "sync_engine", engine)
     sa.event.listen(event_target, "before_cursor_execute", lambda *arguments: sent.append(arguments[2]))

@@ -9,11 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from aicore_sqllog import SQLLogHandler, polars_from_db
-from aicore_sqllog.batching.counts import Losses
+from aicore_sqllog.batching.counts import Loss, Outcome
 from aicore_sqllog.storage import mysql
 from aicore_sqllog.storage.connection import resolve
 from aicore_sqllog.writing.rows import operation_row
-from aicore_sqllog.writing.writer import SqlWriter
+from aicore_sqllog.writing.triage import NotWritten
+from aicore_sqllog.writing.writer import Writer
 from tests.conftest import ROOT, MakeHandler
 from tests.support.processes import run_python, wait_until
 from tests.support.servers import ONE_OF_EACH, execute
@@ -57,12 +58,12 @@ def test_a_dead_letter_is_written_once_though_its_batch_is_tried_again(
 ) -> None:
     """The server goes away when the record too large was found, and before all others were stored."""
     with stand_before(url) as stand:
-        writer = SqlWriter(resolve(stand.url), stand.engine_options)
+        writer = Writer(resolve(stand.url), stand.engine_options)
         writer.write(records(1), 1)
         execute(url, REFUSE_LARGE[sa.make_url(url).get_backend_name()])
         batch = [*records(1, provider="large"), *records(3)]
         stand.cut_at_commit("before")
-        with pytest.raises(sa.exc.DBAPIError):
+        with pytest.raises(NotWritten):
             writer.write(batch, 1)
         assert letters(tmp_path) == []
         assert writer.write(batch, 2) == (3, 0, 1, 0, 0)
@@ -145,24 +146,37 @@ def test_a_table_that_is_locked_for_long_makes_no_record_too_large(
     assert (handler.stats().committed, handler.stats().dead_lettered, letters(tmp_path)) == (2, 0, [])
 
 
-def test_losses_that_cannot_be_stored_are_kept_by_reason_not_by_batch(url: str, path: Path) -> None:
-    writer = SqlWriter(resolve(url), migrate="off")
-    made = SqlWriter(resolve(url))
+@ONE_OF_EACH
+def test_losses_are_stored_once_alone_or_with_a_batch_and_delay_no_record(url: str) -> None:
+    writer = Writer(resolve(url), migrate="off")
+    made = Writer(resolve(url))
     made.write(records(1), 1)
     made.close()
+    losses, later = [Loss.now("queue_full", 3, 100), Loss.now("unstorable", 1)], Loss.now("queue_full", 5)
+    for attempt in (1, 2):
+        assert writer.write([], attempt, losses) == Outcome(0)
+    assert writer.write(records(2), 1, [later, losses[0]]) == Outcome(2)
+    told = "select reason, sum(count), sum(bytes) from llm_log_losses group by reason order by reason"
+    assert execute(url, told) == [("queue_full", 8, 100), ("unstorable", 1, 0)]
+
     execute(url, "alter table llm_log_losses rename to elsewhere")
-    losses = Losses()
-    for _ in range(50):
-        assert writer.write(records(1), 1).committed == 1
-        losses.note("queue_full", 3, 100)
-        with pytest.raises(sa.exc.OperationalError):
-            writer.write_losses(losses.take)
-    assert len(writer._loss_rows) == 1
-    execute(url, "alter table elsewhere rename to llm_log_losses")
-    writer.write_losses(losses.take)
-    writer.write_losses(losses.take)
+    batch = records(1)
+    with pytest.raises(NotWritten, match="llm_log_losses"):
+        writer.write(batch, 1, losses)
+    assert counts(url)[1] == 3, "nothing is settled"
+    assert writer.write(batch, 2) == Outcome(1)
     writer.close()
-    assert execute(url, "select reason, sum(count), sum(bytes) from llm_log_losses") == [("queue_full", 150, 5_000)]
+
+
+@ONE_OF_EACH
+def test_losses_that_come_with_a_refused_record_are_stored(url: str) -> None:
+    writer = Writer(resolve(url))
+    writer.write(records(1), 1)
+    execute(url, REFUSE_BAD[sa.make_url(url).get_backend_name()])
+    batch = [*records(3), *records(1, provider="bad")]
+    assert writer.write(batch, 1, [Loss.now("queue_full", 3, 100)]) == Outcome(3, dead_lettered=1)
+    assert execute(url, "select reason, count from llm_log_losses") == [("queue_full", 3)]
+    writer.close()
 
 
 def test_half_a_dead_letter_is_none_and_spoils_no_other(tmp_path: Path) -> None:
@@ -201,7 +215,7 @@ def test_an_error_that_nobody_thought_of_costs_its_record_and_not_the_log(
     handler = make_handler()
     call(log, 100, bad=False)
     assert handler.flush()
-    monkeypatch.setattr("aicore_sqllog.writing.writer.operation_row", fail)
+    monkeypatch.setattr("aicore_sqllog.writing.insert.operation_row", fail)
     for number in range(10):
         call(log, number, bad=False)
     assert handler.flush(60) is False

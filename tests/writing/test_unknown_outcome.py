@@ -15,11 +15,11 @@ from aicore_sqllog.capture.snapshot import take_snapshot
 from aicore_sqllog.delivery.pipeline import Pipeline
 from aicore_sqllog.record.call_record import CallRecord
 from aicore_sqllog.storage.connection import resolve
-from aicore_sqllog.storage.database import SyncDatabase
-from aicore_sqllog.writing.writer import SqlWriter
+from aicore_sqllog.writing.triage import NotWritten
+from aicore_sqllog.writing.writer import Writer
 from tests.conftest import REPORT
 from tests.support.proxy import Moment
-from tests.support.servers import execute
+from tests.support.servers import engine_of, execute
 from tests.support.stands import Stand, stand_before
 
 ROUNDS = [pytest.param(20, id="20"), pytest.param(200, id="200", marks=pytest.mark.long)]
@@ -62,12 +62,12 @@ def stored(url: str) -> Counter[tuple[str, int]]:
     return Counter((action_id, count) for action_id, count, _ in rows)
 
 
-def write_until_settled(stand: Stand, writers: Sequence[SqlWriter], batch: list[CallRecord], first: int) -> Outcome:
+def write_until_settled(stand: Stand, writers: Sequence[Writer], batch: list[CallRecord], first: int) -> Outcome:
     """Try as the worker does, with another writer each time, as after a restart."""
     for attempt in range(first, 20):
         try:
             return writers[attempt % len(writers)].write(batch, attempt)
-        except sa.exc.DBAPIError:
+        except NotWritten:
             continue
     raise AssertionError("never settled")
 
@@ -78,14 +78,14 @@ def write_until_settled(stand: Stand, writers: Sequence[SqlWriter], batch: list[
 def test_a_mixed_batch_after_an_unknown_commit_is_stored_exactly_once(url: str, rounds: int) -> None:
     source, chance = Source(rounds), random.Random(rounds)
     with stand_before(url) as stand:
-        writers = [SqlWriter(resolve(stand.url), stand.engine_options) for _ in range(2)]
+        writers = [Writer(resolve(stand.url), stand.engine_options) for _ in range(2)]
         for writer in writers:
             writer.write(source.make(1), 1)
         for _ in range(rounds):
             old, new = source.make(chance.randint(1, 12)), source.make(chance.randint(0, 12))
             moment: Moment = chance.choice(("after", "after", "before"))
             stand.cut_at_commit(moment)
-            with pytest.raises(sa.exc.DBAPIError):
+            with pytest.raises(NotWritten):
                 writers[0].write(old, 1)
             stand.cut_at_commit(*chance.choices(("after", "before"), k=chance.choice((0, 1, 2))))
             mixed = [*old, *new]
@@ -106,7 +106,7 @@ def test_a_mixed_batch_after_an_unknown_commit_is_stored_exactly_once(url: str, 
 def test_a_single_record_whose_commits_are_cut_is_stored_and_no_dead_letter(url: str) -> None:
     source = Source(0)
     with stand_before(url) as stand:
-        writer = SqlWriter(resolve(stand.url), stand.engine_options)
+        writer = Writer(resolve(stand.url), stand.engine_options)
         writer.write(source.make(1), 1)
         plans: tuple[list[Moment], ...] = (["before"] * 4, ["after"] * 4, ["before", "after", "after"])
         for moments in plans:
@@ -124,10 +124,10 @@ def test_an_id_that_another_takes_between_two_attempts_merges_no_calls(url: str,
     source = Source(0)
     mine, other = (source.one(f"a{number}", messages, operation_id="the same") for number in (1, 2))
     with stand_before(url) as stand:
-        writer, writer_of_other = (SqlWriter(resolve(stand.url), stand.engine_options) for _ in range(2))
+        writer, writer_of_other = (Writer(resolve(stand.url), stand.engine_options) for _ in range(2))
         writer.write(source.make(1), 1)
         stand.cut_at_commit("before")
-        with pytest.raises(sa.exc.DBAPIError):
+        with pytest.raises(NotWritten):
             writer.write([mine], 1)
         assert writer_of_other.write([other], 1) == (1, 0, 0, 0, 0)
         assert writer.write([mine], 2) == (1, 0, 0, 0, 1)
@@ -143,7 +143,7 @@ def test_an_id_that_another_takes_within_the_attempt_merges_no_calls(url: str) -
     source = Source(0)
     ids = {"operation_id": "the same", "session_id": "s0"}  # the session is stored: nobody waits for its row
     mine, other = (source.one(action_id, 0, **ids) for action_id in ("mine", "other"))
-    writer, writer_of_other = SqlWriter(resolve(url)), SqlWriter(resolve(url))
+    writer, writer_of_other = Writer(resolve(url)), Writer(resolve(url))
     for each in (writer, writer_of_other):
         each.write(source.make(1), 1)
     waiting = [other]
@@ -152,8 +152,7 @@ def test_an_id_that_another_takes_within_the_attempt_merges_no_calls(url: str) -
         if statement.startswith("INSERT INTO llm_operations") and waiting:
             assert writer_of_other.write([waiting.pop()], 1) == (1, 0, 0, 0, 0)
 
-    assert isinstance(writer._database, SyncDatabase)
-    sa.event.listen(writer._database.engine, "before_cursor_execute", overtake)
+    sa.event.listen(engine_of(writer.destination.database), "before_cursor_execute", overtake)
     assert writer.write([mine], 1) == (1, 0, 0, 0, 1)
     for each in (writer, writer_of_other):
         each.close()
@@ -167,6 +166,6 @@ def test_a_batch_that_is_stored_stays_settled_whatever_happens_to_the_losses_aft
 
     snapshot = take_snapshot(logging.makeLogRecord({"llm": {"model": "m", "response": "r"}}))
     assert snapshot is not None
-    pipeline = Pipeline(BUILDER, lambda: SqlWriter(resolve(url)), lambda outcome: None, take_losses)
+    pipeline = Pipeline(BUILDER, lambda: Writer(resolve(url)), lambda outcome: None, take_losses)
     assert pipeline([snapshot], 1) == (1, 0, 0, 0, 0)
     pipeline.close()

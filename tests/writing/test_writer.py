@@ -17,7 +17,7 @@ from aicore_sqllog.record.call_record import CallRecord
 from aicore_sqllog.storage import upsert
 from aicore_sqllog.storage.connection import resolve
 from aicore_sqllog.storage.upsert import _without_stored
-from aicore_sqllog.writing.writer import SqlWriter
+from aicore_sqllog.writing.writer import Writer
 from tests.support.servers import engine_of, execute
 
 BUILDER = RecordBuilder(Defaults())
@@ -38,7 +38,7 @@ def counts(url: str) -> list[int]:
 
 
 def test_a_batch_tried_again_after_it_was_committed_is_stored_once(url: str) -> None:
-    writer = SqlWriter(resolve(url))
+    writer = Writer(resolve(url))
     old, new = records(10), records(5)
     assert writer.write(old, 1) == (10, 0, 0, 0, 0)
     assert writer.write(old, 2) == (0, 10, 0, 0, 0)
@@ -51,7 +51,7 @@ def test_a_batch_tried_again_after_it_was_committed_is_stored_once(url: str) -> 
 def test_a_database_of_another_kind_gets_plain_inserts_after_a_look(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upsert, "_INSERTS", {})
     monkeypatch.setattr(upsert, "_LOCK_NOTHING_STORED", ())
-    writer, other = SqlWriter(resolve(url)), SqlWriter(resolve(url))
+    writer, other = Writer(resolve(url)), Writer(resolve(url))
     one, two, three = (records(10, session_id=key) for key in ("a", "b", "b"))
     assert writer.write(one, 1) == (10, 0, 0, 0, 0)
     assert other.write([*one, *two], 2) == (10, 10, 0, 0, 0)
@@ -60,7 +60,7 @@ def test_a_database_of_another_kind_gets_plain_inserts_after_a_look(url: str, mo
     # Between the look and the insert another writer may have stored the session.
     looks = itertools.chain([lambda session, model, rows: rows], itertools.repeat(_without_stored))
     monkeypatch.setattr(upsert, "_without_stored", lambda session, model, rows: next(looks)(session, model, rows))
-    late = SqlWriter(resolve(url))
+    late = Writer(resolve(url))
     assert late.write(records(10, session_id="a"), 1) == (10, 0, 0, 0, 0)
     assert next(looks) is _without_stored, "the first look was had"
     assert counts(url) == [2, 40, 120]
@@ -69,7 +69,7 @@ def test_a_database_of_another_kind_gets_plain_inserts_after_a_look(url: str, mo
 
 
 def test_an_operation_id_that_is_taken_gets_a_fresh_one_and_is_counted(url: str) -> None:
-    writer = SqlWriter(resolve(url))
+    writer = Writer(resolve(url))
     first, second = records(1, operation_id="mine"), records(2, operation_id="mine")
     assert writer.write(first, 1) == (1, 0, 0, 0, 0)
     assert writer.write(second, 1) == (2, 0, 0, 0, 2)
@@ -80,9 +80,9 @@ def test_an_operation_id_that_is_taken_gets_a_fresh_one_and_is_counted(url: str)
 
 
 def test_a_batch_is_a_statement_a_table(url: str) -> None:
-    writer = SqlWriter(resolve(url))
+    writer = Writer(resolve(url))
     writer.write(records(1), 1)
-    engine = engine_of(writer._database)
+    engine = engine_of(writer.destination.database)
     statements: list[str] = []
     sa.event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2].split("(")[0]))
     writer.write(records(200), 1)
@@ -94,7 +94,7 @@ def test_a_batch_is_a_statement_a_table(url: str) -> None:
 
 
 def test_the_first_record_fills_the_session_and_a_later_metadata_stays_with_its_operation(url: str) -> None:
-    writer = SqlWriter(resolve(url))
+    writer = Writer(resolve(url))
     for metadata in ({"a": 1, "b": [2]}, {"b": [2], "a": 1}, {"a": 2}, None):
         writer.write(records(1, session_id="s", session_metadata=metadata, workspace="w"), 1)
     frame = polars_from_db(url, session_id="s", order_by="operation_id")
@@ -132,9 +132,9 @@ def test_an_engine_in_memory_works_within_the_process_or_is_refused(log: logging
 
 
 def test_our_writes_wait_in_wal_mode_with_foreign_keys(url: str, path: Path) -> None:
-    writer = SqlWriter(resolve(url))
+    writer = Writer(resolve(url))
     writer.write(records(1), 1)
-    with engine_of(writer._database).begin() as connection:
+    with engine_of(writer.destination.database).begin() as connection:
         settings = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "foreign_keys", "busy_timeout")
