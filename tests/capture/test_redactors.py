@@ -126,6 +126,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redact", [keys_and_tokens, email_addresses, card_numbers, phone_numbers, truncate(1000)])
 def test_no_megabyte_of_hostile_text_takes_seconds(redact: Callable[[str], str]) -> None:
     """A pattern that backtracks over its own steps would take hours for each of these."""

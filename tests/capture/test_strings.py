@@ -13,6 +13,7 @@ from tests.conftest import MakeHandler
 from tests.support.servers import ONE_OF_EACH
 from tests.support.traffic import strings
 
+LARGE_SOURCES = ("intercode", "acegpt_arabic", "multilingual_mtbench")
 REPLACED = {"\0": "\u2400"} | {chr(code): "\ufffd" for code in range(0xD800, 0xE000)}
 """The whole list of code points that do not come back as they were."""
 
@@ -51,7 +52,9 @@ def fields(text: str) -> dict[str, object]:
 
 
 @ONE_OF_EACH
-@pytest.mark.parametrize("source", ["blns", "intercode", "acegpt_arabic", "multilingual_mtbench", "our own"])
+@pytest.mark.parametrize(
+    "source", ["our own", "blns", *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE_SOURCES)]
+)
 def test_every_string_returns(
     source: str, request: pytest.FixtureRequest, make_handler: MakeHandler, log: logging.Logger, url: str
 ) -> None:

@@ -134,6 +134,7 @@ def _run_until(database: Database, work: Callable[[sa.Connection], object], last
     return True
 
 
+@pytest.mark.slow
 @ONE_OF_EACH
 @pytest.mark.parametrize(
     "steps",
