@@ -22,12 +22,36 @@ _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
 _LITERAL_TYPES: Mapping[type, sa.types.TypeEngine[Any]] = {int: sa.BigInteger(), float: sa.Double()}
 """A number's own type: the column's would round a bound with a fraction, and refuse a large one."""
 
+_SOURCE = OPERATIONS.outerjoin(SESSIONS, OPERATIONS.c.session_id == SESSIONS.c.session_id)
+
 
 def matching(select: sa.Select[Any], log_filter: LogFilter) -> sa.Select[Any]:
-    """Return *select* of those operations, joined with their sessions, that match."""
-    source = OPERATIONS.outerjoin(SESSIONS, OPERATIONS.c.session_id == SESSIONS.c.session_id)
+    """
+    Return *select* of those operations, joined with their sessions, that match.
+
+    Raises:
+        ValueError: If ``where`` brings in another table, which would multiply the rows.
+    """
     conditions = [_expression(condition) for condition in log_filter.conditions]
-    return select.select_from(source).where(*conditions, *log_filter.where)
+    found = select.select_from(_SOURCE).where(*conditions, *log_filter.where)
+    # What a subquery selects from is its own matter; SQLAlchemy lists here what the rows themselves come from.
+    others = [source for source in found.get_final_froms() if source is not _SOURCE]
+    if others:
+        raise ValueError(
+            f"where names {', '.join(map(_described, others))}, which is not joined: each operation would come "
+            "once for each of its rows. Allowed: LlmOperation and LlmSession themselves; of another table, what "
+            "sa.exists() says: sa.exists().where(LlmMessage.operation_id == LlmOperation.operation_id, "
+            "LlmMessage.content.contains('a word'))."
+        )
+    return found
+
+
+def _described(source: sa.FromClause) -> str:
+    if isinstance(source, sa.TableClause):
+        return source.fullname
+    if isinstance(source, sa.Alias):
+        return f"an alias of {_described(source.element)}"
+    return f"a {type(source).__name__}"
 
 
 def _expression(condition: Condition) -> sa.ColumnElement[bool]:

@@ -2,7 +2,6 @@
 What a filter takes, read into the value that is compared, or a ValueError that names filter and value.
 """
 
-import math
 import numbers
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -107,9 +106,14 @@ def read_expressions(value: object) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _number(name: str, value: object) -> numbers.Real | Decimal:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real | Decimal) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real | Decimal) or _is_nan(value):
         raise _refusal(name, value, "a number")
     return value
+
+
+def _is_nan(value: numbers.Real | Decimal) -> bool:
+    # A fraction or a whole number may be too large for math.isnan, which makes a float of it.
+    return value.is_nan() if isinstance(value, Decimal) else bool(value != value)
 
 
 def _finite(value: numbers.Real | Decimal) -> float:

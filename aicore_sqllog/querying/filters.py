@@ -8,6 +8,8 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, NamedTuple, TypeAlias, TypedDict
 from uuid import UUID
 
@@ -23,6 +25,7 @@ TOTAL_TOKENS = "total_tokens"
 
 _Names: TypeAlias = str | Iterable[str | None] | None
 _Ids: TypeAlias = str | UUID | Iterable[str | UUID | None] | None
+_Number: TypeAlias = float | Decimal | Fraction | None
 _When: TypeAlias = str | date | datetime | None
 
 
@@ -45,16 +48,16 @@ class Filters(TypedDict, total=False):
     status: _Names
     error_type: _Names
     finish_reason: _Names
-    min_tokens: float | None
-    max_tokens: float | None
-    min_input_tokens: float | None
-    max_input_tokens: float | None
-    min_output_tokens: float | None
-    max_output_tokens: float | None
-    min_latency: float | None
-    max_latency: float | None
-    min_cost: float | None
-    max_cost: float | None
+    min_tokens: _Number
+    max_tokens: _Number
+    min_input_tokens: _Number
+    max_input_tokens: _Number
+    min_output_tokens: _Number
+    max_output_tokens: _Number
+    min_latency: _Number
+    max_latency: _Number
+    min_cost: _Number
+    max_cost: _Number
     where: sa.ColumnElement[bool] | Sequence[sa.ColumnElement[bool]] | None
 
 

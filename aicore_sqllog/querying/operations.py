@@ -43,13 +43,14 @@ def operations(
 ) -> Question[pl.DataFrame]:
     """Ask for the operations that match; what the arguments mean is said at ``LogReader.operations``."""
     wanted = _check_columns(columns)
-    fetched = list(dict.fromkeys([*wanted, "operation_id"])) if include_messages else wanted
+    # A Select of no column is an error on most databases.
+    fetched = list(dict.fromkeys([*wanted, "operation_id"])) if include_messages or not wanted else wanted
     log_filter = LogFilter.of(filters, known_beside=OperationsArguments.__annotations__)
     order = _order(_check_order(order_by), descending)
     select = matching(sa.select(*(FRAME_COLUMNS[name].selected().label(name) for name in fetched)), log_filter)
     frame = operation_frame((yield select.order_by(*order).limit(_check_limit(limit))), fetched, decode_json)
     if not include_messages:
-        return frame
+        return frame.select(wanted)
     messages: list[Any] = []
     for ids in _batches(frame["operation_id"].to_list()):
         messages.extend((yield _messages_select(ids)))

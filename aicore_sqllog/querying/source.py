@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from aicore_sqllog.querying.failures import has_log, translated
+from aicore_sqllog.querying.failures import LogState, state_of_log, translated
 from aicore_sqllog.storage.connection import Place
 from aicore_sqllog.storage.engines import async_reader_engine, reader_engine
 from aicore_sqllog.storage.faults import without_values
@@ -42,7 +42,7 @@ class Source:
             with engine.connect() as connection:
                 yield connection
         except SQLAlchemyError as exc:
-            raise translated(exc, self._place, self._has_log(engine)) from without_values(exc)
+            raise translated(exc, self._place, self._state(engine)) from without_values(exc)
 
     def close(self) -> None:
         """Close the connections that are ours; the next question opens new ones."""
@@ -56,12 +56,12 @@ class Source:
         if engine is not None and self._place.borrowed is None:
             engine.dispose(close=False)
 
-    def _has_log(self, engine: Engine) -> bool:
+    def _state(self, engine: Engine) -> LogState:
         try:
             with engine.connect() as connection:
-                return has_log(connection, self._place)
+                return state_of_log(connection)
         except SQLAlchemyError:
-            return True  # what is wrong is more than a missing table; the first error says it
+            return LogState.CURRENT  # more is wrong than a missing table; the first error says it
 
 
 class AsyncSource:
@@ -81,7 +81,7 @@ class AsyncSource:
             async with engine.connect() as connection:
                 yield connection
         except SQLAlchemyError as exc:
-            raise translated(exc, self._place, await self._has_log(engine)) from without_values(exc)
+            raise translated(exc, self._place, await self._state(engine)) from without_values(exc)
 
     async def close(self) -> None:
         """Close the connections that are ours; the next question opens new ones."""
@@ -89,12 +89,12 @@ class AsyncSource:
         if engine is not None and self._place.borrowed is None:
             await engine.dispose()
 
-    async def _has_log(self, engine: "AsyncEngine") -> bool:
+    async def _state(self, engine: "AsyncEngine") -> LogState:
         try:
             async with engine.connect() as connection:
-                return await connection.run_sync(has_log, self._place)
+                return await connection.run_sync(state_of_log)
         except SQLAlchemyError:
-            return True
+            return LogState.CURRENT
 
 
 _LIVE: "weakref.WeakSet[Source]" = weakref.WeakSet()
