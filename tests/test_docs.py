@@ -112,14 +112,14 @@ def test_every_extra_that_is_named_is_there() -> None:
 
 
 def test_every_function_and_file_that_is_named_is_there() -> None:
-    folders = {path.name for path in (ROOT / "aicore_sqllog").iterdir()} | {"tests", "docs", "examples", "benchmarks"}
+    folders = {path.stem for path in (ROOT / "aicore_sqllog").iterdir()} | {"tests", "docs", "examples", "benchmarks"}
     for document in DOCUMENTS:
         for word in code_words(document.read_text("utf-8")):
-            if re.fullmatch(r"[\w./]+", word) and "/" in word and word.partition("/")[0] in folders:
+            if re.fullmatch(r"[\w./]+/[\w./]*|\w+\.py", word) and re.split(r"[/.]", word)[0] in folders:
                 there = [root / word for root in (ROOT, ROOT / "aicore_sqllog")]
                 assert any(path.exists() for path in there), f"{document.name}: {word}"
-            elif re.fullmatch(r"[a-z_]+(\.\w+)+(\(\))?", word) and word.partition(".")[0] in folders:
-                resolve(f"aicore_sqllog.{word.removesuffix('()')}")
+            elif re.fullmatch(r"[a-z_]+(\.\w+)+", word) and word.partition(".")[0] in folders:
+                resolve(f"aicore_sqllog.{word}")
 
 
 def resolve(dotted: str) -> object:
