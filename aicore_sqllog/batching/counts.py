@@ -6,11 +6,12 @@ Knows no lock: whoever counts holds one.
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-__all__ = ["LIGHTENED", "UNSTORABLE", "UNTAKEN", "Books", "Loss", "Losses", "Outcome"]
+__all__ = ["EVENT_LOOP", "LIGHTENED", "QUEUE_FULL", "UNSTORABLE", "UNTAKEN", "Counts", "Loss", "Losses", "Outcome"]
 
 LIGHTENED = "content"
 """The reason under which items that were made lighter are noted; they are not dropped."""
@@ -22,6 +23,13 @@ UNSTORABLE = "unstorable"
 """The reason for what could be neither stored nor kept elsewhere."""
 
 
+QUEUE_FULL = "queue_full"
+"""The reason for what found no room."""
+
+EVENT_LOOP = "event_loop"
+"""The reason for what found no room on a running event loop, which must not wait for it."""
+
+
 class Outcome(NamedTuple):
     """What became of a batch that needs no further attempt; all but the last add up to its items."""
 
@@ -31,7 +39,7 @@ class Outcome(NamedTuple):
     dropped: int = 0
     """Could be neither stored nor put to the dead letters."""
     id_conflict: int = 0
-    """Of those committed: stored under an id of their own, for the one asked for was taken."""
+    """Of those committed: stored under an id of their own, because the one asked for was taken."""
 
     @property
     def items(self) -> int:
@@ -63,6 +71,11 @@ class Losses:
 
     def __init__(self) -> None:
         self._by_reason: dict[str, Loss] = {}
+        self._returned: list[Loss] = []
+
+    def __bool__(self) -> bool:
+        """Whether anything has yet to be stored."""
+        return bool(self._by_reason or self._returned)
 
     def note(self, reason: str, count: int, size: int = 0) -> None:
         """Add *count* items of *size* bytes together."""
@@ -77,13 +90,24 @@ class Losses:
         loss.last_at = time.time()
 
     def take(self) -> list[Loss]:
-        """Return what was lost since this was called last."""
-        taken, self._by_reason = self._by_reason, {}
-        return list(taken.values())
+        """
+        Return what was lost since this was called last; what was given back before all else.
+
+        So at most two losses are kept for a reason, however long they cannot be stored.
+        """
+        if self._returned:
+            taken, self._returned = self._returned, []
+            return taken
+        found, self._by_reason = self._by_reason, {}
+        return list(found.values())
+
+    def give_back(self, losses: Iterable[Loss]) -> None:
+        """Keep *losses*, which could not be stored, as they are: one of them may be stored after all."""
+        self._returned = list(losses)
 
 
 @dataclass(slots=True)
-class Books:
+class Counts:
     """
     What became of everything that was accepted::
 
@@ -120,6 +144,6 @@ class Books:
         if outcome.committed:
             self.last_commit_at = time.time()
 
-    def copy(self, **now: Any) -> "Books":
+    def copy(self, **now: Any) -> "Counts":
         """Return a copy, with the figures that hold *now*."""
         return replace(self, dropped=Counter(self.dropped), **now)

@@ -10,20 +10,20 @@ import mmap
 from collections import deque
 from typing import NamedTuple
 
-__all__ = ["Ring", "Span"]
+__all__ = ["PackedMemory", "Span"]
 
 _RELEASED_AT_ONCE = 2 * 1024**2
 """Bytes that have left before their memory is given back: each time costs a call of the system."""
 
 
 class Span(NamedTuple):
-    """Where in the ring some bytes are."""
+    """Where in the memory some bytes are."""
 
     start: int
     end: int
 
 
-class Ring:
+class PackedMemory:
     """
     Holds bytes in *capacity* bytes of memory; the system gives each page when it is first used.
 

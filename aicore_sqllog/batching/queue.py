@@ -1,27 +1,27 @@
 """
 A queue with bounds of items and bytes, whose oldest items can be made lighter before any is dropped.
 
-Knows nothing of its cargo, takes no lock (its owner does), and imports only the standard library and its ring.
+Knows nothing of its items, takes no lock (its owner does), and imports only the standard library and its packed memory.
 """
 
 from collections import deque
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from aicore_sqllog.batching.packed_memory import Ring, Span
+from aicore_sqllog.batching.packed_memory import PackedMemory, Span
 
-__all__ = ["BoundedQueue", "Cargo", "Entry"]
+__all__ = ["BoundedQueue", "Entry", "Packing"]
 
 T = TypeVar("T")
 
 _BACKLOG_SHARE = 1 / 32
-"""Of the bytes that may wait: past that the packed parts of items go into the ring. Before, the allocator is faster."""
+"""Of the bytes that may wait: past that packed parts go into the packed memory; before, the allocator is faster."""
 
-_LEAST_IN_RING = 512
+_LEAST_PACKED = 512
 _MOST_LIGHTENED_AT_ONCE = 300
 """What is made lighter for one item, within the call that brings it, must end."""
 
 
-class Cargo(Protocol[T]):
+class Packing(Protocol[T]):
     """What a queue may do to the items that wait in it."""
 
     def lighten(self, item: T) -> tuple[T, int] | None:
@@ -42,7 +42,7 @@ class Entry(NamedTuple, Generic[T]):
     accepted_at: float
     item: T
     packed: Span | None = None
-    """Where in the ring its packed part is."""
+    """Where its packed part is kept."""
 
 
 class BoundedQueue(Generic[T]):
@@ -54,16 +54,16 @@ class BoundedQueue(Generic[T]):
 
         max_bytes: How many bytes may wait; an item larger than that is taken alone.
 
-        cargo: Knows the items.
+        packing: Knows the items.
     """
 
-    def __init__(self, max_items: int, max_bytes: int, cargo: Cargo[T]) -> None:
+    def __init__(self, max_items: int, max_bytes: int, packing: Packing[T]) -> None:
         self._max_items = max_items
         self._max_bytes = max_bytes
-        self._cargo = cargo
+        self._packing = packing
         self._light: deque[Entry[T]] = deque()
         self._whole: deque[Entry[T]] = deque()
-        self._ring = Ring(max_bytes)
+        self._memory = PackedMemory(max_bytes)
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -84,7 +84,7 @@ class BoundedQueue(Generic[T]):
         """Take *item* as the newest."""
         span = None
         if self.bytes > self._max_bytes * _BACKLOG_SHARE:
-            item, span = self._stow(item)
+            item, span = self._pack(item)
         self._whole.append(Entry(number, size, accepted_at, item, span))
         self.bytes += size
 
@@ -123,17 +123,17 @@ class BoundedQueue(Generic[T]):
     def lighter(self, item: T, size: int) -> tuple[T, int]:
         """Return a lighter form of *item* and its size, or both as they are where there is none."""
         try:
-            found = self._cargo.lighten(item)
+            found = self._packing.lighten(item)
         except Exception:  # whatever it is about, it costs no item
             return item, size
         return (item, size) if found is None or found[1] >= size else found
 
-    def _stow(self, item: T) -> tuple[T, Span | None]:
-        """Put the packed part of *item* into the ring, where there is room."""
-        unloaded = self._cargo.unload(item)
-        if unloaded is None or len(unloaded[1]) < _LEAST_IN_RING:
+    def _pack(self, item: T) -> tuple[T, Span | None]:
+        """Put the packed part of *item* into the packed memory, where there is room."""
+        unloaded = self._packing.unload(item)
+        if unloaded is None or len(unloaded[1]) < _LEAST_PACKED:
             return item, None
-        span = self._ring.put(unloaded[1])
+        span = self._memory.put(unloaded[1])
         return (item, None) if span is None else (unloaded[0], span)
 
     def _pop_from(self, waiting: deque[Entry[T]]) -> Entry[T]:
@@ -141,5 +141,5 @@ class BoundedQueue(Generic[T]):
         self.bytes -= entry.size
         if entry.packed is None:
             return entry
-        item = self._cargo.load(entry.item, self._ring.pop(entry.packed))
+        item = self._packing.load(entry.item, self._memory.pop(entry.packed))
         return Entry(entry.number, entry.size, entry.accepted_at, item)

@@ -1,31 +1,31 @@
 """
-What wakes the worker's thread: rung by any thread, from anywhere, without waiting; standard library only.
+What wakes a waiting thread: set by any thread, from anywhere, without waiting; standard library only.
 """
 
 import contextlib
 import threading
 
-__all__ = ["Bell"]
+__all__ = ["Wakeup"]
 
 
-class Bell:
+class Wakeup:
     """
-    Wakes one thread that waits for it. A ring before it waits is not lost, and several count as one.
+    Wakes one thread that waits. Set before it waits it is not lost, and set several times it counts once.
 
-    A condition would be waited for inside a lock, and what comes at the moment when it lets go of that is not seen.
-    An event has a lock of its own: a signal handler that interrupts who waits would find it taken.
+    Neither a condition nor an event would do: a condition is waited for inside a lock, and an event has a lock of its
+    own, which a signal handler that interrupts the waiting thread may find taken.
     """
 
     def __init__(self) -> None:
-        self._silence = threading.Lock()
-        self._silence.acquire()
+        self._unset = threading.Lock()
+        self._unset.acquire()
 
-    def ring(self) -> None:
-        """Wake who waits, or who will wait next."""
-        if self._silence.locked():
+    def set(self) -> None:
+        """Wake the thread that waits, or the next one that will."""
+        if self._unset.locked():
             with contextlib.suppress(RuntimeError):  # another thread was faster
-                self._silence.release()
+                self._unset.release()
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait until it rings, or until *timeout* seconds are over; return whether it rang."""
-        return self._silence.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
+        """Wait until it is set, or until *timeout* seconds are over; return whether it was set."""
+        return self._unset.acquire(timeout=-1 if timeout is None else max(0.0, timeout))

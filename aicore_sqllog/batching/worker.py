@@ -1,240 +1,198 @@
 """
-A thread that takes items from a bounded queue and writes them in batches, for as long as it takes.
+The thread that writes a buffer's batches, each as often as it takes, for as long as the process lives.
 
-It knows nothing of its cargo, of logging or of SQL; it imports only the standard library, and what lies beside it
-and does the same: the intake with the queue and the books, the flushes.
-
-Every item gets a number when it is accepted, and is settled when it is committed, found stored
-already, dead-lettered or dropped. All counting happens under one lock that is held for a few
-instructions, so the books balance whenever they are read.
+It knows nothing of what the items are, of logging or of SQL; it imports only the standard library and what lies
+beside it.
 """
 
 import contextlib
+import functools
 import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from aicore_sqllog.batching.counts import Books, Loss, Outcome
-from aicore_sqllog.batching.flushes import Flushes
-from aicore_sqllog.batching.intake import Intake
-from aicore_sqllog.batching.limits import Limits
-from aicore_sqllog.batching.queue import BoundedQueue, Cargo, Entry
-from aicore_sqllog.batching.wakeup import Bell
+from aicore_sqllog.batching.batch import Batch
+from aicore_sqllog.batching.buffer import Buffer
+from aicore_sqllog.batching.clock import monotonic
+from aicore_sqllog.batching.counts import Counts, Loss, Outcome
+from aicore_sqllog.batching.flushes import Flush
+from aicore_sqllog.batching.wakeup import Wakeup
 
-__all__ = ["BatchWorker"]
+__all__ = ["LOOK_AGAIN_SECONDS", "BatchWorker", "Sink"]
 
 T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 30.0
 _AWAITED_PAUSE_SECONDS = 0.5
 """The longest pause between two attempts while somebody waits for the outcome."""
-_RESTART_SECONDS = 1.0
-_DESK_SECONDS = 5.0
-"""How long a new thread waits for one that delivers, and is about to end."""
+
+_START_AGAIN_SECONDS = 1.0
+_DELIVERY_LOCK_SECONDS = 5.0
+"""How long a new thread waits for one that delivers and is about to end."""
+
+LOOK_AGAIN_SECONDS = 1.0
+"""How often one who waits looks whether there is still a thread that could bring what it waits for."""
+
+_JOIN_SECONDS = 0.02
+
+
+class Sink(Protocol[T_contra]):
+    """Where batches go. Called by one thread at a time."""
+
+    def prepare(self, items: Sequence[T_contra]) -> Any:
+        """Return what :meth:`write` needs of *items*; made once, and written as often as it takes."""
+
+    def write(self, prepared: Any, attempt: int) -> Outcome:
+        """Store a batch. An exception means that nothing of it is settled."""
+
+    def write_losses(self, losses: Sequence[Loss]) -> None:
+        """Store what was lost; apart from any batch, so that no record waits for a table of losses."""
+
+    def failed(self, exc: BaseException, items: int, attempt: int, counts: Counts) -> None:
+        """Called after a failed attempt; *counts* are those of now."""
+
+    def settled(self, counts: Counts) -> None:
+        """Called with the counts as they will be when the batch that was just written is settled."""
+
+    def close(self) -> None:
+        """Close connections; the thread ends. A later write opens them again."""
 
 
 class BatchWorker(Generic[T]):
     """
-    Hands items to *write* in batches, in order, from one daemon thread that the first item starts.
+    Hands a buffer's batches to *sink*, in order, from one daemon thread.
 
     Args:
-        write: Called on the thread with the items of a batch and the number of the attempt, from
-            1. An exception means that nothing of the batch is settled; it is tried again, with
-            full-jitter backoff, for as long as it takes.
+        buffer: Where the batches come from.
+
+        sink: Where they go. A failed attempt is made again, with full-jitter backoff, for as long as it takes.
 
         name: The thread's name.
 
-        limits: See :class:`Limits`.
+        keep_alive: Not to be collected as long as the thread runs.
 
-        cargo: What the queue may do to an item that waits.
-
-        on_failure: Called on the thread after a failed attempt, with the exception, the number of
-            items and that of the attempt.
-
-        on_idle_end: Called on the thread when it ends; the place to close connections.
+        choose_pause: Returns the seconds of a pause that may be so long at most.
     """
 
     def __init__(
         self,
-        write: Callable[[Sequence[T], int], Outcome],
+        buffer: Buffer[T],
+        sink: Sink[T],
         *,
         name: str,
-        limits: Limits,
-        cargo: Cargo[T],
-        on_failure: Callable[[BaseException, int, int], None] = lambda exc, count, attempt: None,
-        on_idle_end: Callable[[], None] = lambda: None,
+        keep_alive: object = None,
+        choose_pause: Callable[[float], float] | None = None,
     ) -> None:
-        self._write = write
+        self._keep_alive = keep_alive
+        self._buffer = buffer
+        self._sink = sink
         self._name = name
-        self._limits = limits
-        self._cargo = cargo
-        self._on_failure = on_failure
-        self._on_idle_end = on_idle_end
-        self.reset()
-
-    def reset(self) -> None:
-        """Begin anew with empty books: what a forked child must do, for the queue and its thread are the parent's."""
-        queue = BoundedQueue(self._limits.queue_size, self._limits.queue_bytes, self._cargo)
-        self._bell = Bell()
-        self._intake = Intake(
-            self._limits,
-            queue,
-            self._bell,
-            need_writer=self._need_thread,
-            on_accepted=self._note_accepted,
-            on_dropped=self._note_dropped,
-            count_in_flight=lambda: len(self._in_flight),
-        )
-        self._queue, self._books = self._intake.queue, self._intake.books
-        self._ended = self._intake.condition()
-        self._desk = threading.Lock()
+        self._delivery_lock = threading.Lock()
         """Held by the thread that delivers: ours, or one that flushes where ours cannot be started."""
-        self._jitter = random.Random()  # the application's own sequence of random numbers is not ours to move
-        self._flushes = Flushes()
-        self._in_flight: Sequence[Entry[T]] = []
-        self._attempts = 0
-        """How many attempts at the batch in flight there were, by whatever thread."""
-        self._stopping = False
-        self._thread: threading.Thread | None = None
+        # A generator of our own: the application's sequence of random numbers is not ours to move.
+        self._choose_pause = choose_pause or functools.partial(random.Random().uniform, 0.0)
+        self._starter: dict[str, object] = {}
+        """Who starts the thread just now."""
         self._start_again_at = 0.0
+        self.thread: threading.Thread | None = None
+        """None before the first item, and after it has ended."""
         self.thread_id = 0
+        """Of the thread that delivers, while it does."""
 
-    # -- the producers' side -------------------------------------------------------------------
+    # -- any thread -------------------------------------------------------------------------------------------------
 
-    def put(self, item: T, size: int) -> None:
-        """Accept *item* of *size* bytes. Waits only under the policy ``block``, and only where there is no room."""
-        self._intake.put(item, size)
+    @property
+    def is_alive(self) -> bool:
+        """Whether there is a thread that writes."""
+        return self.thread is not None and self.thread.is_alive()
 
-    def refuse(self, reason: str) -> None:
-        """Count an item that could not even be put, as dropped for *reason*."""
-        self._intake.refuse(reason)
-
-    def books(self) -> Books:
-        """Return a copy of the books, exact at this moment."""
-        with self._intake.locked():
-            oldest = self._in_flight[0] if self._in_flight else self._queue.oldest
-            return self._books.copy(
-                pending=len(self._queue) + len(self._in_flight),
-                pending_bytes=self._queue.bytes + sum(entry.size for entry in self._in_flight),
-                oldest_age=0.0 if oldest is None else time.monotonic() - oldest.accepted_at,
-            )
-
-    def note_loss(self, reason: str, count: int) -> None:
-        """Have :meth:`take_losses` tell of *count* items of a batch, which the books get with its outcome."""
-        with self._intake.locked():
-            self._intake.losses.note(reason, count)
-
-    def take_losses(self) -> list[Loss]:
-        """Return what was lost since this was called last, by reason."""
-        with self._intake.locked():
-            return self._intake.losses.take()
-
-    def flush(self, timeout: float) -> bool:
+    def flush(self, give_up_at: float) -> bool:
         """Wait until all that was accepted before is settled; return whether all of it is stored."""
-        settled = Bell()
-        give_up_at = time.monotonic() + timeout
-        target = self.request_flush(settled.ring)
-        if self._intake.is_inside():  # a signal handler's flush: this very thread keeps the other from the queue
-            self.end_flush(target, settled.ring)
-            return False
-        if not self._has_thread():
-            self._work_here(target, give_up_at)
-        while not settled.wait(min(_RESTART_SECONDS, give_up_at - time.monotonic())):
-            if time.monotonic() >= give_up_at:
-                break
-            self.ensure_thread()
-        return self.end_flush(target, settled.ring)
+        if threading.get_ident() == self.thread_id:
+            return False  # a callback on our own thread asks: it would wait for itself
+        settled = Wakeup()
+        flush = self._buffer.begin_flush(settled.set)
+        try:
+            if flush.may_wait:
+                self._await(flush, settled, give_up_at)
+        finally:
+            stored = self._buffer.end_flush(flush)
+        return stored and flush.may_wait
 
     def ensure_thread(self) -> None:
-        """Have a thread, for who waits for one that was killed, or could not be started, would wait for nobody."""
-        with self._intake.locked():
-            self._ensure_thread()
-
-    def request_flush(self, on_settled: Callable[[], None]) -> int:
-        """Have everything accepted so far written now; *on_settled* is called, on any thread, when it is settled."""
-        with self._intake.locked():
-            target = self._books.accepted
-            self._flushes.begin(target, on_settled)
-            self._flushes.tell(self._oldest_unsettled())
-            if len(self._queue) or self._in_flight:
-                self._ensure_thread()
-            self._bell.ring()
-            return target
-
-    def end_flush(self, target: int, on_settled: Callable[[], None]) -> bool:
-        """Return whether all up to *target* is stored. A loss is told once, to the flush that meets it."""
-        with self._intake.locked():
-            return self._flushes.end(target, on_settled, self._oldest_unsettled())
-
-    def stop(self, timeout: float) -> bool:
         """
-        Flush, then end the thread; return whether all is stored.
+        Start the thread if there is none, and anything to write.
 
-        What could not be written in time is not given up: the thread goes on while the process
-        lives. An item that comes later starts the thread again.
+        Where none can be started, as in an interpreter that ends, the items wait for :meth:`flush`, which writes them
+        on its caller's thread.
         """
-        give_up_at = time.monotonic() + timeout
-        stored = self.flush(timeout)
-        with self._intake.locked():
-            self._stopping = True
-            self._bell.ring()
-            while self._stopping and self._has_thread() and not len(self._queue) and not self._in_flight:
-                left = give_up_at - time.monotonic()
-                if left <= 0:
-                    break
-                self._intake.wait(self._ended, left)
-            if not self._has_thread():
-                self._thread = None
-        return stored
-
-    # -- inside the lock -------------------------------------------------------------------------
-
-    def _note_accepted(self) -> None:
-        self._stopping = False
-        if len(self._queue) == 1 or self._is_batch_full():
-            self._bell.ring()
-
-    def _need_thread(self) -> None:
-        if self._thread is None:
-            self._ensure_thread()
-
-    def _note_dropped(self, number: int) -> None:
-        self._flushes.lose(number, number)
-        if self._flushes:
-            self._flushes.tell(self._oldest_unsettled())
-
-    def _oldest_unsettled(self) -> int:
-        if self._in_flight:
-            return self._in_flight[0].number
-        oldest = self._queue.oldest
-        return self._books.accepted + 1 if oldest is None else oldest.number
-
-    def _has_thread(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
-
-    def _ensure_thread(self) -> None:
-        """Start the thread if there is none. Where none can be started, which an ending interpreter
-        may refuse, the items wait for :meth:`flush`, which writes them on its caller's thread."""
-        if self._has_thread() or time.monotonic() < self._start_again_at:
+        if self.is_alive or not self._buffer.has_work or monotonic() < self._start_again_at:
             return
-        self._thread = thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        me = object()
+        try:
+            # No lock: a signal handler that logs may interrupt this thread here, where it would wait for itself.
+            if self._starter.setdefault("thread", me) is me and not self.is_alive:
+                self._start()
+        finally:
+            if self._starter.get("thread") is me:
+                self._starter.clear()
+
+    def _start(self) -> None:
+        self.thread = thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         try:
             thread.start()
         except RuntimeError:
-            self._start_again_at = time.monotonic() + _RESTART_SECONDS
-            self._thread = None
+            self._start_again_at = monotonic() + _START_AGAIN_SECONDS
+            self.thread = None
         except BaseException:  # Ctrl-C
-            self._thread = None
+            self.thread = None
             raise
 
-    # -- the thread's side -----------------------------------------------------------------------
+    def stop(self, give_up_at: float) -> None:
+        """
+        Have the thread end when nothing is left to write, and wait for that until *give_up_at*.
+
+        An item that comes first keeps the thread, and one that comes later starts it again.
+        """
+        self._buffer.stop()
+        thread = self.thread
+        while thread is not None and thread.is_alive() and self._buffer.is_finished():
+            seconds = give_up_at - monotonic()
+            if seconds <= 0 or thread is threading.current_thread():
+                return
+            thread.join(min(_JOIN_SECONDS, seconds))
+
+    def _await(self, flush: Flush, settled: Wakeup, give_up_at: float) -> None:
+        self.ensure_thread()
+        if not self.is_alive:
+            self._work_here(flush.target, give_up_at)
+        while not settled.wait(min(LOOK_AGAIN_SECONDS, give_up_at - monotonic())):
+            if monotonic() >= give_up_at:
+                return
+            self.ensure_thread()  # it may have been killed
+
+    def _work_here(self, target: int, give_up_at: float) -> None:
+        """Write what waits up to item *target* on the calling thread, because there is no other."""
+        if not self._delivery_lock.acquire(timeout=max(0.0, give_up_at - monotonic())):
+            return
+        self.thread_id = threading.get_ident()
+        try:
+            while monotonic() < give_up_at and (batch := self._buffer.take_batch()) is not None:
+                if batch.first > target or not self._deliver(batch, give_up_at):
+                    return
+        finally:
+            self.thread_id = 0
+            self._delivery_lock.release()
+
+    # -- the thread -------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        if not self._desk.acquire(timeout=_DESK_SECONDS):  # an interrupted start left a thread that is unknown to us
-            self._forget_thread()
+        if not self._delivery_lock.acquire(timeout=_DELIVERY_LOCK_SECONDS):
+            self._forget_thread()  # an interrupted start left a thread that is unknown to us
             return
         self.thread_id = threading.get_ident()
         try:
@@ -242,119 +200,82 @@ class BatchWorker(Generic[T]):
         finally:
             self.thread_id = 0  # the system gives the number to the next thread, whose records are none of ours
             self._forget_thread()
-            self._desk.release()
+            self._delivery_lock.release()
+        self.ensure_thread()  # something may have come while it was ending
 
     def _forget_thread(self) -> None:
-        if self._thread is threading.current_thread():
-            self._thread = None
+        if self.thread is threading.current_thread():
+            self.thread = None
 
     def _work_until_stopped(self) -> None:
         while True:
             # The thread outlives whatever is thrown at it: what waits would have nobody left to write it.
             try:
-                if self._take_batch(wait=True):
-                    self._deliver(None)
+                batch = self._buffer.next_batch()
+                if batch is not None:
+                    self._deliver(batch, None)
                     continue
-                self._on_idle_end()
+                self._write_losses()
+                self._sink.close()
             except BaseException as exc:
-                self._note_failure(exc, len(self._in_flight), 1)
+                self._note_failure(exc, 0, 1)
                 time.sleep(_FIRST_PAUSE_SECONDS)
-            with self._intake.locked():
-                if self._stopping and not len(self._queue) and not self._in_flight:
-                    self._thread = None
-                    self._ended.notify_all()
-                    return
+            if self._buffer.is_finished():
+                return
 
-    def _work_here(self, target: int, give_up_at: float) -> None:
-        """Write what waits up to *target* on the calling thread, for there is no other."""
-        if not self._desk.acquire(timeout=max(0.0, give_up_at - time.monotonic())):
-            return
-        self.thread_id = threading.get_ident()
-        try:
-            while self._oldest_unsettled() <= target and time.monotonic() < give_up_at:
-                if not self._take_batch(wait=False) or not self._deliver(give_up_at):
-                    return
-        finally:
-            self.thread_id = 0
-            self._desk.release()
-
-    def _take_batch(self, *, wait: bool) -> bool:
+    def _deliver(self, batch: Batch[T], give_up_at: float | None) -> bool:
+        """Write *batch*, as often as it takes; False if the time was over first."""
         while True:
-            with self._intake.locked():
-                if self._in_flight:  # of a thread that died, or gave up: it is still the oldest
-                    return True
-                left = self._seconds_until_due()
-                if left == 0 or not wait:
-                    self._in_flight = self._queue.take(self._limits.batch_size, self._limits.batch_bytes)
-                    self._attempts = 0
-                    self._intake.make_room_known()
-                    return bool(self._in_flight)
-                if left is None and self._stopping:
-                    return False
-            self._bell.wait(left)
-
-    def _seconds_until_due(self) -> float | None:
-        """Return how long until a batch must begin: 0 for now, None for never as things are."""
-        oldest = self._queue.oldest
-        if oldest is None:
-            return None
-        if self._is_batch_full() or self._intake.blocked or self._stopping or oldest.number <= self._flushes.target:
-            return 0
-        return max(0.0, oldest.accepted_at + self._limits.flush_interval - time.monotonic())
-
-    def _is_batch_full(self) -> bool:
-        """Whether there is enough for a batch, or so much that the queue would be full before there is."""
-        limits = self._limits
-        return len(self._queue) >= min(limits.batch_size, limits.queue_size) or self._queue.bytes >= min(
-            limits.batch_bytes, limits.queue_bytes // 2
-        )
-
-    def _deliver(self, give_up_at: float | None) -> bool:
-        """Write the batch in flight, as often as it takes; False if the time was over first."""
-        items = [entry.item for entry in self._in_flight]
-        while True:
-            self._attempts = attempt = self._attempts + 1
-            flushes_before = self._flushes.count
+            batch.attempts += 1
+            flushes_before = self._buffer.flush_count
             try:
-                outcome = self._write(items, attempt)
-                if outcome.items != len(items):
-                    raise ValueError(f"{outcome} does not say what became of each of {len(items)} items")
+                outcome = self._attempt(batch)
             except BaseException as exc:
-                self._note_failure(exc, len(items), attempt)
+                self._note_failure(exc, len(batch.items), batch.attempts)
             else:
-                self._settle(outcome)
+                self._settle(batch, outcome)
                 return True
-            if not self._pause(attempt, flushes_before, give_up_at):
+            until = monotonic() + self.pause_seconds(batch.attempts)
+            if give_up_at is not None and until >= give_up_at:
                 return False
+            self._buffer.pause(until, flushes_before)
 
-    def _pause(self, attempt: int, flushes_before: int, give_up_at: float | None) -> bool:
+    def _attempt(self, batch: Batch[T]) -> Outcome:
+        if not batch.is_prepared:
+            batch.prepared, batch.is_prepared = self._sink.prepare(batch.items), True
+        outcome = self._sink.write(batch.prepared, batch.attempts)
+        if outcome.items != len(batch.items):
+            raise ValueError(f"{outcome} does not say what became of each of {len(batch.items)} items")
+        return outcome
+
+    def _settle(self, batch: Batch[T], outcome: Outcome) -> None:
+        with contextlib.suppress(BaseException):  # it is stored, whatever the report meets
+            self._sink.settled(self._buffer.counts(after=outcome))
+        self._buffer.settle(outcome)
+        self._write_losses()
+
+    def _write_losses(self) -> None:
+        losses = self._buffer.take_losses()
+        if not losses:
+            return
+        try:
+            self._sink.write_losses(losses)
+        except BaseException:  # they wait for the next batch; what was written before is stored
+            self._buffer.give_back_losses(losses)
+
+    def pause_seconds(self, attempt: int) -> float:
         """
-        Wait before the next attempt: full jitter, exponential. False if there is no time for another.
+        Return how long to wait before the next attempt: full jitter, exponential.
 
-        A flush that came since the last attempt began ends the pause, and while one waits no pause is long: the
-        database may be back, and the process at its end.
+        While somebody waits it is not long: the database may be back, and the process at its end. The formula is
+        that of AWS Architecture Blog, "Exponential Backoff And Jitter" (2015).
         """
         longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(attempt, 20))
-        with self._intake.locked():
-            if self._flushes:
-                longest = min(longest, _AWAITED_PAUSE_SECONDS)
-            until = time.monotonic() + self._jitter.uniform(0, longest)
-        if give_up_at is not None and until >= give_up_at:
-            return False
-        while self._flushes.count == flushes_before and (left := until - time.monotonic()) > 0:
-            self._bell.wait(left)
-        return True
+        if self._buffer.is_awaited:
+            longest = min(longest, _AWAITED_PAUSE_SECONDS)
+        return self._choose_pause(longest)
 
-    def _note_failure(self, exc: BaseException, count: int, attempt: int) -> None:
-        with self._intake.locked():
-            self._books.retries += 1
-        with contextlib.suppress(BaseException):  # the thread outlives whatever a callback does
-            self._on_failure(exc, count, attempt)
-
-    def _settle(self, outcome: Outcome) -> None:
-        with self._intake.locked():
-            self._books.settle(outcome)
-            if outcome.dead_lettered or outcome.dropped:
-                self._flushes.lose(self._in_flight[0].number, self._in_flight[-1].number)
-            self._in_flight = []
-            self._flushes.tell(self._oldest_unsettled())
+    def _note_failure(self, exc: BaseException, items: int, attempt: int) -> None:
+        with contextlib.suppress(BaseException):  # the thread outlives whatever the report, or a callback, does
+            self._buffer.note_retry()
+            self._sink.failed(exc, items, attempt, self._buffer.counts())

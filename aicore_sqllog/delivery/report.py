@@ -5,10 +5,13 @@ Told from the worker's thread or at the end of the process, never from within a 
 """
 
 from collections import Counter
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from aicore_sqllog.batching.counts import UNSTORABLE, UNTAKEN, Books, Outcome
+from aicore_sqllog.batching.counts import EVENT_LOOP, QUEUE_FULL, UNSTORABLE, UNTAKEN, Counts
 from aicore_sqllog.process.notices import Notices
+
+if TYPE_CHECKING:
+    from aicore_sqllog.storage.connection import Place
 
 __all__ = ["Report"]
 
@@ -17,8 +20,8 @@ _CONTENTION_ATTEMPTS = 4
 
 _DEAD_LETTERED = "dead_lettered"
 _LOSSES = {
-    "queue_full": "dropped, for the queue was full. Look at queue_size, queue_bytes and overflow.",
-    "event_loop": "dropped, for the queue was full and an event loop must not wait. Look at queue_bytes.",
+    QUEUE_FULL: "dropped, for the queue was full. Look at queue_size, queue_bytes and overflow.",
+    EVENT_LOOP: "dropped, for the queue was full and an event loop must not wait. Look at queue_bytes.",
     UNTAKEN: "dropped, for the log call itself met an error. This is not expected: please report it.",
     UNSTORABLE: "dropped, for the database refuses them and the folder of dead letters is full or cannot be written.",
     _DEAD_LETTERED: "the database refuses them; they are in the user's state directory, under aicore_sqllog.",
@@ -32,15 +35,21 @@ class Report:
     Args:
         notices: Where it is said.
 
-        show_place: Returns the database as it may be shown.
+        place: The database.
     """
 
-    def __init__(self, notices: Notices, show_place: Callable[[], str]) -> None:
+    def __init__(self, notices: Notices, place: "Place") -> None:
         self._notices = notices
-        self._show_place = show_place
+        self._place = place
         self._told: Counter[str] = Counter()
         self.last_error: str | None = None
         """What the last failed attempt met, without parameters."""
+
+    def shown_place(self) -> str:
+        """Return the database as it may be shown."""
+        from aicore_sqllog.storage.connection import show_url
+
+        return show_url(self._place.url)
 
     def say(self, text: str) -> None:
         """Say *text*; the same text once a minute."""
@@ -54,31 +63,28 @@ class Report:
         fault = exc.fault if isinstance(exc, NotWritten) else diagnose(exc)
         self.last_error = fault.summary
         if fault.kind is not Kind.CONTENTION or attempt >= _CONTENTION_ATTEMPTS:
-            text = f"{count} records wait, for {self._show_place()} took none of them: {fault}"
+            text = f"{count} records wait, for {self.shown_place()} took none of them: {fault}"
             self._notices.say(f"write {fault.kind.value}", text)
 
-    def losses(self, books: Books, outcome: Outcome | None = None) -> None:
-        """Tell what was lost since it was last told: what *books* say, and a batch that they do not hold yet."""
-        for reason, count in _lost(books, outcome).items():
-            new = count - self._told[reason]
+    def losses(self, counts: Counts) -> None:
+        """Tell what was lost since it was last told."""
+        for reason, lost in _lost(counts).items():
+            new = lost - self._told[reason]
             if new > 0 and self._notices.say(f"lost {reason}", f"{new} records: {_LOSSES.get(reason, reason)}"):
-                self._told[reason] = count
+                self._told[reason] = lost
 
-    def end(self, books: Books) -> None:
+    def end(self, counts: Counts) -> None:
         """At the end of the process: tell, in one line, what could not be stored and was not told yet."""
-        untold = _lost(books) - self._told
-        missing = books.pending + untold.total()
+        untold = _lost(counts) - self._told
+        missing = counts.pending + untold.total()
         if missing:
-            parts = {"still waited": books.pending, "are dead letters": untold.pop(_DEAD_LETTERED, 0)}
+            parts = {"still waited": counts.pending, "are dead letters": untold.pop(_DEAD_LETTERED, 0)}
             parts["were dropped"] = untold.total()
             told = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
-            self._notices.say("exit", f"{missing} records could not be stored in {self._show_place()}: {told}.")
+            self._notices.say("exit", f"{missing} records could not be stored in {self.shown_place()}: {told}.")
 
 
-def _lost(books: Books, outcome: Outcome | None = None) -> Counter[str]:
-    lost = Counter(books.dropped)
-    lost[_DEAD_LETTERED] += books.dead_lettered
-    if outcome is not None:
-        lost[UNSTORABLE] += outcome.dropped
-        lost[_DEAD_LETTERED] += outcome.dead_lettered
+def _lost(counts: Counts) -> Counter[str]:
+    lost = Counter(counts.dropped)
+    lost[_DEAD_LETTERED] += counts.dead_lettered
     return lost

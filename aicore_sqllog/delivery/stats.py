@@ -4,7 +4,10 @@ The handler's figures, as its user sees them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Self
+
+from aicore_sqllog.batching.counts import Counts
 
 __all__ = ["HandlerStats"]
 
@@ -43,3 +46,24 @@ class HandlerStats:
     """When a batch was last stored, in UTC."""
     last_error: str | None
     """What the last failed attempt met, without parameters."""
+
+    @classmethod
+    def of(cls, counts: Counts, ignored: int, last_error: str | None) -> Self:
+        """Return the figures that *counts* say."""
+        last_commit = counts.last_commit_at
+        return cls(
+            accepted=counts.accepted,
+            committed=counts.committed,
+            duplicate=counts.duplicate,
+            dead_lettered=counts.dead_lettered,
+            dropped=counts.dropped.total(),
+            pending=counts.pending,
+            ignored=ignored,
+            id_conflict=counts.id_conflict,
+            retries=counts.retries,
+            dropped_by_reason=dict(counts.dropped),
+            pending_bytes=counts.pending_bytes,
+            oldest_age=counts.oldest_age,
+            last_commit=None if last_commit is None else datetime.fromtimestamp(last_commit, UTC),
+            last_error=last_error,
+        )

@@ -28,7 +28,7 @@ class Living(Protocol):
     def finish(self) -> None:
         """At the end of the process: write what waits, and say what could not be stored."""
 
-    def reset_in_child(self) -> None:
+    def restart_in_child(self) -> None:
         """In a forked child: begin anew, and leave queue, thread and connections to the parent."""
 
 
@@ -105,7 +105,7 @@ def _finish_all() -> None:
 def _reset_all_in_child() -> None:
     _End.seconds_left = None
     for handler in _living():
-        handler.reset_in_child()
+        handler.restart_in_child()
     _register_with_multiprocessing()
 
 

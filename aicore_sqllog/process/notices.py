@@ -28,6 +28,15 @@ class Notices:
             sys.stderr.write(f"aicore_sqllog: {text}\n")
         return True
 
+    def note_redactor_failure(self, what: str) -> None:
+        """Say that a redactor failed, as *what* tells in words that hold nothing of the text."""
+        self.say("redact", f"{what}; the text was not stored")
+
+    def restart_in_child(self) -> None:
+        """In a forked child: forget what the parent said, and a lock that a thread of the parent may hold."""
+        self._last = {}
+        self._lock = threading.Lock()
+
     def _is_due(self, reason: str) -> bool:
         if not self._lock.acquire(blocking=False):
             return False  # another thread says something just now, or this one does, interrupted by a signal handler

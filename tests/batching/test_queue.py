@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aicore_sqllog.batching import packed_memory as ring_module
+from aicore_sqllog.batching import packed_memory as memory_module
 from aicore_sqllog.batching import queue as queue_module
-from aicore_sqllog.batching.packed_memory import Ring, Span
+from aicore_sqllog.batching.packed_memory import PackedMemory, Span
 from aicore_sqllog.batching.queue import BoundedQueue
 
 PAGE = mmap.PAGESIZE
@@ -46,67 +46,67 @@ def filled(number: int, length: int) -> bytes:
 
 @settings(max_examples=300, deadline=None)
 @given(st.data(), st.integers(1, 40), st.sampled_from([1, 2, 3, 8]))
-def test_a_ring_gives_back_what_it_was_given_whatever_was_given_back_to_the_system(
+def test_packed_memory_gives_back_what_it_was_given_whatever_was_given_back_to_the_system(
     data: st.DataObject, pages: int, released_pages: int
 ) -> None:
     """Against a deque: no piece of memory is given back, or given to another, while it is used."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ring_module, "_RELEASED_AT_ONCE", released_pages * PAGE)
-        ring = Ring(pages * PAGE)
+        patch.setattr(memory_module, "_RELEASED_AT_ONCE", released_pages * PAGE)
+        memory = PackedMemory(pages * PAGE)
         model: deque[tuple[Span, bytes]] = deque()
         for number in range(data.draw(st.integers(1, 60))):
             pops: bool = data.draw(st.booleans())
             if pops and model:
                 span, expected = model.popleft()
-                assert ring.pop(span) == expected
+                assert memory.pop(span) == expected
             piece = filled(number + 1, data.draw(st.integers(1, pages * PAGE + 1)))
-            placed = ring.put(piece)
+            placed = memory.put(piece)
             if placed is not None:
                 model.append((placed, piece))
             assert sum(len(piece) for _, piece in model) <= pages * PAGE
         for span, expected in model:
-            assert ring.pop(span) == expected
+            assert memory.pop(span) == expected
 
 
-def test_a_ring_takes_what_fits_in_one_piece_and_goes_round() -> None:
-    ring = Ring(100)
-    assert ring.put(b"x" * 101) is None
-    first, second = ring.put(b"a" * 60), ring.put(b"b" * 40)
+def test_packed_memory_takes_what_fits_in_one_piece_and_goes_round() -> None:
+    memory = PackedMemory(100)
+    assert memory.put(b"x" * 101) is None
+    first, second = memory.put(b"a" * 60), memory.put(b"b" * 40)
     assert (first, second) == ((0, 60), (60, 100))
-    assert ring.put(b"c") is None
+    assert memory.put(b"c") is None
     assert first is not None
     assert second is not None
-    assert ring.pop(first) == b"a" * 60
-    third = ring.put(b"c" * 60)
+    assert memory.pop(first) == b"a" * 60
+    third = memory.put(b"c" * 60)
     assert third == (0, 60)
-    assert ring.put(b"d") is None, "round to the oldest, and full"
-    assert ring.pop(second) == b"b" * 40
-    assert ring.pop(third) == b"c" * 60
+    assert memory.put(b"d") is None, "round to the oldest, and full"
+    assert memory.pop(second) == b"b" * 40
+    assert memory.pop(third) == b"c" * 60
 
 
-def resident_bytes(ring: Ring) -> int:
+def resident_bytes(memory: PackedMemory) -> int:
     """Return how much of the ring the system has memory for now (Linux)."""
-    assert ring._memory is not None
-    view = memoryview(ring._memory)
+    assert memory._memory is not None
+    view = memoryview(memory._memory)
     address = ctypes.addressof(ctypes.c_char.from_buffer(view))
-    pages = (ctypes.c_ubyte * (ring._capacity // PAGE))()
-    assert ctypes.CDLL(None).mincore(ctypes.c_void_p(address), ctypes.c_size_t(ring._capacity), pages) == 0
+    pages = (ctypes.c_ubyte * (memory._capacity // PAGE))()
+    assert ctypes.CDLL(None).mincore(ctypes.c_void_p(address), ctypes.c_size_t(memory._capacity), pages) == 0
     return sum(page & 1 for page in pages) * PAGE
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
 def test_the_memory_of_what_has_left_is_given_back() -> None:
-    ring = Ring(13 * 1024**2)
-    spans = [ring.put(b"x" * 10_000) for _ in range(1300)]
-    assert resident_bytes(ring) > 12 * 1024**2
+    memory = PackedMemory(13 * 1024**2)
+    spans = [memory.put(b"x" * 10_000) for _ in range(1300)]
+    assert resident_bytes(memory) > 12 * 1024**2
     for span in spans[:1000]:
         assert span is not None
-        ring.pop(span)
-    assert resident_bytes(ring) < 3_000_000 + 2 * ring_module._RELEASED_AT_ONCE
+        memory.pop(span)
+    assert resident_bytes(memory) < 3_000_000 + 2 * memory_module._RELEASED_AT_ONCE
     for span in spans[1000:]:
         assert span is not None
-        ring.pop(span)
-    assert resident_bytes(ring) <= ring_module._RELEASED_AT_ONCE
+        memory.pop(span)
+    assert resident_bytes(memory) <= memory_module._RELEASED_AT_ONCE
 
 
 def test_where_no_memory_can_be_had_nothing_fits_and_the_queue_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,27 +7,27 @@ import random
 import re
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from aicore_sqllog import SQLLogHandler
-from aicore_sqllog.batching import intake, worker
+from aicore_sqllog.batching import handoff, worker
+from aicore_sqllog.batching.clock import monotonic
 from aicore_sqllog.batching.limits import Limits
-from aicore_sqllog.handler import THREAD_NAME
-from tests.batching.test_worker import Sink, make
+from aicore_sqllog.delivery.service import THREAD_NAME
 from tests.conftest import REPORT, MakeHandler
+from tests.support.batching import Line, TestSink
+from tests.support.handlers import set_limit
 from tests.support.processes import run_python, wait_until
-from tests.support.servers import ONE_OF_EACH, engine_of, execute, free_port, query
+from tests.support.servers import ONE_OF_EACH, execute, free_port, query
 from tests.support.stands import stand_before
-from tests.writing.test_poison import statements_of
+from tests.support.statements import listening, statements_to
 
 WEEK_SECONDS = 7 * 86_400
 
@@ -61,15 +61,16 @@ def test_a_flush_with_nothing_waiting_does_nothing(make_handler: MakeHandler, lo
     """R14: before the first record, after one, and after close."""
     before = writer_threads()
     handler = make_handler()
-    assert all(handler.flush() for _ in range(100))
-    assert handler._pipeline._writer is None, "no connection was thought of"
+    with statements_to(url) as sent:
+        assert all(handler.flush() for _ in range(100))
+    assert sent == [], "no connection was thought of"
     assert writer_threads() == before
     call(log, 1)
     assert handler.flush()
     ours = writer_threads()
     assert len(ours - before) == 1
-    sent = statements_of(handler)
-    assert all(handler.flush() for _ in range(100))
+    with statements_to(url) as sent:
+        assert all(handler.flush() for _ in range(100))
     assert writer_threads() == ours
     handler.close()  # whatever the thread had been asked for, it has done
     assert all(handler.flush() for _ in range(100))
@@ -265,7 +266,7 @@ def test_producers_that_never_idle_do_not_keep_batches_from_being_written(
     """R30: what makes a batch due is not put off by the next record."""
     limits = {"batch_size": batch_size, "flush_interval": flush_interval, "queue_size": 1_000}
     handler = make_handler(overflow="drop_oldest", **limits)
-    object.__setattr__(handler._worker._limits, "batch_bytes", 2**30)
+    set_limit(handler, batch_bytes=2**30)
     is_over = threading.Event()
     ages: list[float] = []
 
@@ -337,7 +338,7 @@ def test_nothing_is_given_up_for_its_age_or_the_attempts_it_took(
         call(log, 0)
         assert handler.flush()
         stand.down()
-        monkeypatch.setattr(intake, "time", SimpleNamespace(monotonic=lambda: time.monotonic() - WEEK_SECONDS))
+        monkeypatch.setattr(handoff, "monotonic", lambda: monotonic() - WEEK_SECONDS)
         for number in range(1, 1_000):
             call(log, number)
         wait_until(lambda: handler.stats().retries >= 300 or handler.stats().pending < 999, 120)
@@ -353,18 +354,15 @@ def test_nothing_is_given_up_for_its_age_or_the_attempts_it_took(
 class Sent:
     """What goes through an engine: the operations of each statement and each transaction, and its texts' length."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self) -> None:
         self.statements: list[int] = []
         self.transactions: list[tuple[int, int]] = []
         self._operations = self._characters = 0
-        sa.event.listen(engine, "begin", self._begin)
-        sa.event.listen(engine, "before_cursor_execute", self._execute)
-        sa.event.listen(engine, "commit", self._commit)
 
-    def _begin(self, connection: sa.Connection) -> None:
+    def begin(self, connection: sa.Connection) -> None:
         self._operations = self._characters = 0
 
-    def _execute(self, _connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+    def before_cursor_execute(self, _connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         inserted = re.match(r"INSERT INTO \W?(llm_operations|llm_messages)\b", statement)
         if inserted is None:
             return
@@ -376,7 +374,7 @@ class Sent:
             self.statements.append(values.count("the model"))
             self._operations += self.statements[-1]
 
-    def _commit(self, connection: sa.Connection) -> None:
+    def commit(self, connection: sa.Connection) -> None:
         self.transactions.append((self._operations, self._characters))
 
 
@@ -391,16 +389,16 @@ def test_a_backlog_is_drained_in_bounded_statements_and_transactions(
         handler: SQLLogHandler = make_handler(stand.url, batch_size=500, **options)
         call(log, records)
         assert handler.flush()
-        assert handler._pipeline._writer is not None
-        sent = Sent(engine_of(handler._pipeline._writer.destination.database))
-        stand.down()
-        for number in range(records):
-            text = "x" * (4_000 if number % 1_000 < 300 else 10)
-            log.info("call", extra={"model": "the model", "input_tokens": number, "response": text})
-        wait_until(lambda: handler.stats().retries > 0)
-        assert handler.stats().pending == records
-        stand.up()
-        assert handler.flush(200) is True
+        sent = Sent()
+        with listening(url, begin=sent.begin, before_cursor_execute=sent.before_cursor_execute, commit=sent.commit):
+            stand.down()
+            for number in range(records):
+                text = "x" * (4_000 if number % 1_000 < 300 else 10)
+                log.info("call", extra={"model": "the model", "input_tokens": number, "response": text})
+            wait_until(lambda: handler.stats().retries > 0)
+            assert handler.stats().pending == records
+            stand.up()
+            assert handler.flush(200) is True
     operations, characters = zip(*sent.transactions, strict=True)
     assert sum(sent.statements) == sum(operations) == records
     assert max(sent.statements) <= 500
@@ -412,20 +410,20 @@ def test_a_backlog_is_drained_in_bounded_statements_and_transactions(
 def test_first_retries_are_spread_and_leave_the_applications_random_numbers_alone() -> None:
     """R43: processes that lost the same database at one moment, each having seeded, do not come back at one moment."""
     state = random.getstate()
-    drawn: list[float] = []
+    pauses: list[float] = []
     try:
         for _ in range(5):
             random.seed(0)
             expected = random.random()
             random.seed(0)
-            sink = Sink()
+            sink = TestSink()
             sink.faults = [OSError("away")]
-            retrying = make(sink)
+            retrying = Line(sink, choose_pause=None)
+            pauses.append(retrying.worker.pause_seconds(1))
             retrying.put(1, 1)
             assert retrying.stop(30)
-            assert retrying.books().retries == 1
+            assert retrying.counts().retries == 1
             assert random.random() == expected
-            drawn.append(retrying._jitter.random())
     finally:
         random.setstate(state)
-    assert len(set(drawn)) == 5
+    assert len(set(pauses)) == 5

@@ -5,7 +5,6 @@ import itertools
 import logging
 import signal
 import socket
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,48 +14,38 @@ from typing import Any
 import pytest
 
 from aicore_sqllog import SQLLogHandler, polars_from_db
+from aicore_sqllog.batching.buffer import Buffer
+from aicore_sqllog.delivery.sink import RecordSink
 from tests.conftest import REPORT, MakeHandler
+from tests.support.handlers import set_limit
 from tests.support.processes import run_python, wait_until
 from tests.support.servers import ONE_OF_EACH, execute
+from tests.support.statements import Gate, held_before_statements
 
 CALL = {"provider": "p", "model": "m"}
 TEXT = "x" * 2_000
 
 
-class Gate:
-    """Holds a handler's thread before each batch, as a database does that takes its time."""
-
-    def __init__(self, handler: SQLLogHandler) -> None:
-        self._write = handler._worker._write
-        self._open = threading.Event()
-        self.reached = threading.Event()
-        handler._worker._write = self
-
-    def __call__(self, items: Any, attempt: int) -> Any:
-        self.reached.set()
-        assert self._open.wait(60)
-        return self._write(items, attempt)
-
-    def open(self) -> None:
-        self._open.set()
+@pytest.fixture
+def gate(url: str) -> Iterator[Gate]:
+    with held_before_statements(url) as gate:
+        yield gate
 
 
-def hold(handler: SQLLogHandler, log: logging.Logger) -> Gate:
-    """Return the gate of *handler*, whose thread waits there with one record."""
-    gate = Gate(handler)
+def reach(gate: Gate, handler: SQLLogHandler, log: logging.Logger) -> None:
+    """Have the thread of *handler* wait at *gate* with one record."""
     log.info("in flight", extra={**CALL, "input_tokens": 0, "response": "whole"})
     handler.flush(0)
     assert gate.reached.wait(30)
-    return gate
 
 
 @ONE_OF_EACH
 @pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest"])
 def test_messages_go_before_the_tokens_and_the_cost(
-    overflow: str, make_handler: MakeHandler, log: logging.Logger, url: str
+    overflow: str, make_handler: MakeHandler, log: logging.Logger, url: str, gate: Gate
 ) -> None:
     handler = make_handler(queue_bytes=100_000, overflow=overflow)
-    gate = hold(handler, log)
+    reach(gate, handler, log)
     for number in range(1, 101):
         log.info("call", extra={**CALL, "input_tokens": number, "cost": 0.5, "response": TEXT})
     assert handler.stats().dropped == 0, "all are still there"
@@ -84,12 +73,13 @@ def test_past_the_bound_each_policy_keeps_what_it_says_and_tells_the_rest(
     make_handler: MakeHandler,
     log: logging.Logger,
     url: str,
+    gate: Gate,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """R28: counted, said once, and stored as a loss when the database is back."""
     handler = make_handler(queue_size=10, overflow=overflow)
-    object.__setattr__(handler._worker._limits, "block_seconds", 0.001)
-    gate = hold(handler, log)
+    set_limit(handler, block_seconds=0.001)
+    reach(gate, handler, log)
     for number in range(1, 101):
         log.info("call", extra={**CALL, "input_tokens": number})
     gate.open()
@@ -107,11 +97,11 @@ def test_past_the_bound_each_policy_keeps_what_it_says_and_tells_the_rest(
 
 @pytest.mark.parametrize("drops", [100_000, pytest.param(1_000_000, marks=pytest.mark.long)])
 def test_a_storm_of_drops_is_told_in_two_lines_at_most(
-    drops: int, make_handler: MakeHandler, log: logging.Logger, path: Path, capfd: pytest.CaptureFixture[str]
+    drops: int, make_handler: MakeHandler, log: logging.Logger, path: Path, gate: Gate, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """R27."""
     handler = make_handler(queue_size=10, overflow="drop_newest")
-    gate = hold(handler, log)
+    reach(gate, handler, log)
     record = log.makeRecord(log.name, logging.INFO, "", 0, "call", (), None, None, CALL)
     started = time.monotonic()
     for _ in range(drops + 10):
@@ -273,11 +263,14 @@ def test_after_close_and_reopening_faults_are_met_as_before(
     "fault", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, RecursionError, ValueError]
 )
 def test_any_exception_of_what_the_threads_loop_calls_is_outlived(
-    fault: type[BaseException], make_handler: MakeHandler, log: logging.Logger, path: Path
+    fault: type[BaseException],
+    make_handler: MakeHandler,
+    log: logging.Logger,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """R32, R09: each part of the loop raises three times before it does its work."""
     handler = make_handler(flush_interval=0.001)
-    worker = handler._worker
 
     def raising(act: Callable[..., Any]) -> Callable[..., Any]:
         calls = itertools.count()
@@ -289,8 +282,10 @@ def test_any_exception_of_what_the_threads_loop_calls_is_outlived(
 
         return raise_or_act
 
-    for part in ("_take_batch", "_deliver", "_write", "_on_failure", "_on_idle_end"):
-        setattr(worker, part, raising(getattr(worker, part)))
+    for part in ("prepare", "write", "write_losses", "failed", "settled", "close"):
+        monkeypatch.setattr(RecordSink, part, raising(getattr(RecordSink, part)))
+    for part in ("next_batch", "settle", "note_retry"):
+        monkeypatch.setattr(Buffer, part, raising(getattr(Buffer, part)))
     for _ in range(60):
         log.info("call", extra=CALL)
     assert handler.flush(40)

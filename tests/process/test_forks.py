@@ -214,7 +214,7 @@ forks._LONGEST_WAIT_SECONDS = 0.1
 handler = attach()
 held, done = threading.Event(), threading.Event()
 def hold():
-    with handler._worker._intake.locked(), collector._HANDLERS_LOCK, handler.lock, forks.IMPORTS:
+    with handler._service._buffer._locked(), collector._HANDLERS_LOCK, handler.lock, forks.IMPORTS:
         held.set()
         done.wait()
 threading.Thread(target=hold).start()

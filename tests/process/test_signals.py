@@ -50,11 +50,11 @@ ENDINGS = {
         "install_signal_handlers(); install_signal_handlers(); call(1); send(); wait()",
         -signal.SIGTERM,
     ),
-    "while the worker's lock is held by the thread that is interrupted": (
+    "while the buffer's lock is held by the thread that is interrupted": (
         """
 install_signal_handlers()
 call(1)
-with handler._worker._intake.locked():
+with handler._service._buffer._locked():
     send()
     time.sleep(0.2)
 wait()

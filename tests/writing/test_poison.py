@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from aicore_sqllog import SQLLogHandler
 from aicore_sqllog.journal import dead_letters
 from tests.conftest import REPORT, MakeHandler
 from tests.support.servers import BACKENDS, ONE_OF_EACH, execute
+from tests.support.statements import statements_to
 
 RECORDS = 1000
 _ON_SQLITE = """CREATE TRIGGER refuse BEFORE INSERT ON llm_operations WHEN new.provider = 'bad'
@@ -39,18 +39,6 @@ def letters(tmp_path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-def statements_of(handler: SQLLogHandler) -> list[str]:
-    """Return the list in which the statements are put that *handler* sends from now on."""
-    sent: list[str] = []
-    writer = handler._pipeline._writer
-    assert writer is not None
-    database: Any = writer.destination.database
-    engine = getattr(database, "_database", database).engine
-    event_target = getattr(engine, "sync_engine", engine)
-    sa.event.listen(event_target, "before_cursor_execute", lambda *arguments: sent.append(arguments[2]))
-    return sent
-
-
 @pytest.mark.parametrize("bad", [1, RECORDS - 1])
 @pytest.mark.backends(*BACKENDS)
 def test_the_good_are_stored_and_the_bad_are_kept_with_the_reason(
@@ -58,12 +46,12 @@ def test_the_good_are_stored_and_the_bad_are_kept_with_the_reason(
 ) -> None:
     """R35."""
     handler = make_refusing(make_handler, log, url)
-    sent = statements_of(handler)
     odd_one = 617
     numbers_of_bad = {number for number in range(RECORDS) if (number == odd_one) is (bad == 1)}
-    for number in range(RECORDS):
-        call(log, number, bad=number in numbers_of_bad)
-    assert handler.flush(120) is False, "some are not stored"
+    with statements_to(url) as sent:
+        for number in range(RECORDS):
+            call(log, number, bad=number in numbers_of_bad)
+        assert handler.flush(120) is False, "some are not stored"
     assert handler.flush() is True, "and that was said"
 
     stats = handler.stats()

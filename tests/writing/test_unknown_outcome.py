@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from aicore_sqllog.delivery.pipeline import Pipeline
 
 from aicore_sqllog.batching.counts import Loss, Outcome
 from aicore_sqllog.capture.build import Defaults, RecordBuilder
 from aicore_sqllog.capture.snapshot import take_snapshot
-from aicore_sqllog.delivery.pipeline import Pipeline
 from aicore_sqllog.record.call_record import CallRecord
 from aicore_sqllog.storage.connection import resolve
 from aicore_sqllog.writing.triage import NotWritten
