@@ -136,7 +136,6 @@ class SQLLogHandler(logging.Handler):
             on_error=options.read_callable("on_error", on_error),
         )
         self._service = DeliveryService(delivery, RecordBuilder(defaults, privacy), self._notices)
-        self._ignored = 0
         # A handler that is dropped, as when a notebook's cell runs again, leaves neither thread nor connections.
         weakref.finalize(self, self._service.abandon).atexit = False
         super().__init__(level)
@@ -156,14 +155,14 @@ class SQLLogHandler(logging.Handler):
         service = self._service
         try:
             if threading.get_ident() == service.own_thread_id:
-                self._ignored += 1  # a database driver's own record, which would feed on itself
+                service.ignored += 1  # a database driver's own record, which would feed on itself
                 return
             try:
                 snapshot = take_snapshot(record)
             except Exception as exc:
                 snapshot = take_bare_snapshot(record, exc)
             if snapshot is None:
-                self._ignored += 1
+                service.ignored += 1
                 return
             service.put(snapshot)
             if end.is_ending():  # nothing will come by later to write it
@@ -197,7 +196,7 @@ class SQLLogHandler(logging.Handler):
 
     def stats(self) -> HandlerStats:
         """Return what became of every record so far, exact at this moment."""
-        return self._service.stats(self._ignored)
+        return self._service.stats()
 
     def close(self) -> None:
         """

@@ -10,6 +10,7 @@ import pytest
 
 from aicore_sqllog import SQLLogHandler
 from aicore_sqllog.capture.privacy import OTEL_VARIABLE, OWN_VARIABLE
+from aicore_sqllog.delivery.service import DeliveryService
 from aicore_sqllog.process.end import _LIVE
 from aicore_sqllog.querying import source
 from tests.support import requirements
@@ -72,10 +73,10 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 def _quiet_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let a handler whose records still wait when its test ends say nothing into the output of others."""
     yield
-    for handler in list(_LIVE):
-        assert isinstance(handler, SQLLogHandler)
-        if handler.stats().pending:
-            handler._notices.say = lambda reason, text: True  # type: ignore[method-assign]
+    for service in list(_LIVE):
+        assert isinstance(service, DeliveryService)
+        if service.stats().pending:
+            service._notices.say = lambda reason, text: True  # type: ignore[method-assign]
 
 
 @pytest.fixture

@@ -153,7 +153,20 @@ def reached(sources: Sources, module: str) -> set[str]:
 
 def test_the_worker_and_what_it_stands_on_know_only_the_standard_library(sources: Sources) -> None:
     found = reached(sources, "batching.worker")
-    beside = {"worker", "wakeup", "intake", "queue", "packed_memory", "counts", "flushes", "limits"}
+    beside = {
+        "worker",
+        "buffer",
+        "contents",
+        "handoff",
+        "batch",
+        "queue",
+        "packed_memory",
+        "counts",
+        "flushes",
+        "limits",
+        "wakeup",
+        "clock",
+    }
     assert found == {f"batching.{name}" for name in beside}
     for module in found:
         foreign = foreign_to_standard_library(sources[module])

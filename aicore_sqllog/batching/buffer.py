@@ -151,6 +151,11 @@ class Buffer(Generic[T]):
         with self._locked():
             self._contents.counts.retries += 1
 
+    def note_loss(self, reason: str, count: int) -> None:
+        """Have :meth:`take_losses` tell of *count* items of a batch, which the counts get with its outcome."""
+        with self._locked():
+            self._contents.losses.note(reason, count)
+
     def take_losses(self) -> list[Loss]:
         """Return what was lost since this was called last, by reason; what cannot be stored is given back."""
         if not self._contents.losses:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar, assert_never
 
 from aicore_sqllog.batching.batch import Batch
 from aicore_sqllog.batching.clock import monotonic
-from aicore_sqllog.batching.counts import LIGHTENED, QUEUE_FULL, UNSTORABLE, Counts, Losses, Outcome
+from aicore_sqllog.batching.counts import LIGHTENED, QUEUE_FULL, Counts, Losses, Outcome
 from aicore_sqllog.batching.flushes import Flushes
 from aicore_sqllog.batching.handoff import Arrival
 from aicore_sqllog.batching.limits import Limits
@@ -78,7 +78,6 @@ class Contents(Generic[T]):
         self.counts.settle(outcome)
         if outcome.dead_lettered or outcome.dropped:
             self.flushes.lose(batch.first, batch.last)
-        self.losses.note(UNSTORABLE, outcome.dropped)
         self.in_flight = None
         self.flushes.tell(self.oldest_unsettled)
 

@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from aicore_sqllog.batching.batch import Batch
 from aicore_sqllog.batching.buffer import Buffer
 from aicore_sqllog.batching.clock import monotonic
-from aicore_sqllog.batching.counts import Counts, Loss, Outcome
+from aicore_sqllog.batching.counts import UNSTORABLE, Counts, Loss, Outcome
 from aicore_sqllog.batching.flushes import Flush
 from aicore_sqllog.batching.wakeup import Wakeup
 
@@ -251,17 +251,17 @@ class BatchWorker(Generic[T]):
     def _settle(self, batch: Batch[T], outcome: Outcome) -> None:
         with contextlib.suppress(BaseException):  # it is stored, whatever the report meets
             self._sink.settled(self._buffer.counts(after=outcome))
+        self._buffer.note_loss(UNSTORABLE, outcome.dropped)
+        self._write_losses()  # before the batch is settled: who waits for it finds them stored
         self._buffer.settle(outcome)
-        self._write_losses()
 
     def _write_losses(self) -> None:
-        losses = self._buffer.take_losses()
-        if not losses:
-            return
-        try:
-            self._sink.write_losses(losses)
-        except BaseException:  # they wait for the next batch; what was written before is stored
-            self._buffer.give_back_losses(losses)
+        while losses := self._buffer.take_losses():
+            try:
+                self._sink.write_losses(losses)
+            except BaseException:  # they wait for the next batch; what was written before is stored
+                self._buffer.give_back_losses(losses)
+                return
 
     def pause_seconds(self, attempt: int) -> float:
         """

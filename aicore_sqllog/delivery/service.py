@@ -62,11 +62,14 @@ class DeliveryService:
         self._place = options.place
         self.shutdown_timeout = options.shutdown_timeout
         """Seconds that ``close``, ``flush`` and the end of the process may take."""
+        self.ignored = 0
+        """How many records were not about a call of a model, or came from the thread that writes."""
         self._begin()
         end.watch(self)
 
     def _begin(self) -> None:
         options = self._options
+        self.ignored = 0
         self._report = Report(self._notices, self._place)
         self._sink = RecordSink(
             self._builder,
@@ -122,9 +125,9 @@ class DeliveryService:
             stored = self._buffer.end_flush(flush)
         return stored
 
-    def stats(self, ignored: int) -> HandlerStats:
-        """Return what became of every record so far; *ignored* is how many were not about a call of a model."""
-        return HandlerStats.of(self._buffer.counts(), ignored, self._report.last_error)
+    def stats(self) -> HandlerStats:
+        """Return what became of every record so far."""
+        return HandlerStats.of(self._buffer.counts(), self.ignored, self._report.last_error)
 
     def close(self) -> None:
         """Write what waits, within ``shutdown_timeout``, and close the connections; a later record opens them again."""

@@ -95,7 +95,7 @@ def heard() -> Iterator[list[str]]:
         logger.setLevel(level)
 
 
-@pytest.mark.parametrize("part", ["BatchWorker.put", "SQLLogHandler._take"])
+@pytest.mark.parametrize("part", ["batching.buffer.Buffer.put", "delivery.service.DeliveryService.put"])
 def test_a_problem_met_in_a_log_call_is_told_once_and_not_through_logging(
     part: str,
     make_handler: MakeHandler,
@@ -112,7 +112,7 @@ def test_a_problem_met_in_a_log_call_is_told_once_and_not_through_logging(
 
     handler = make_handler()
     with monkeypatch.context() as patch:
-        patch.setattr(f"aicore_sqllog.handler.{part}", fail)
+        patch.setattr(f"aicore_sqllog.{part}", fail)
         for number in range(1_000):
             call(log, number, "a secret")
     (line,) = capfd.readouterr().err.splitlines()

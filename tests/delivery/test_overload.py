@@ -97,7 +97,12 @@ def test_past_the_bound_each_policy_keeps_what_it_says_and_tells_the_rest(
 
 @pytest.mark.parametrize("drops", [100_000, pytest.param(1_000_000, marks=pytest.mark.long)])
 def test_a_storm_of_drops_is_told_in_two_lines_at_most(
-    drops: int, make_handler: MakeHandler, log: logging.Logger, path: Path, gate: Gate, capfd: pytest.CaptureFixture[str]
+    drops: int,
+    make_handler: MakeHandler,
+    log: logging.Logger,
+    path: Path,
+    gate: Gate,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """R27."""
     handler = make_handler(queue_size=10, overflow="drop_newest")
