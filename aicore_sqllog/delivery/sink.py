@@ -17,7 +17,7 @@ from aicore_sqllog.record.call_record import CallRecord
 
 if TYPE_CHECKING:
     from aicore_sqllog.storage.connection import Place
-    from aicore_sqllog.writing.writer import SqlWriter
+    from aicore_sqllog.writing.writer import Writer
 
 __all__ = ["RecordSink"]
 
@@ -58,7 +58,7 @@ class RecordSink:
         self._migrate: Literal["auto", "check", "off"] = migrate
         self._report = report
         self._on_error = on_error
-        self._writer: SqlWriter | None = None
+        self._writer: Writer | None = None
 
     def prepare(self, items: Sequence[Snapshot]) -> list[CallRecord]:
         """Return the records of *items*, with all in them that must not be stored taken out."""
@@ -78,8 +78,9 @@ class RecordSink:
         self._report.losses(counts)
         if self._on_error is not None and isinstance(exc, Exception):
             from aicore_sqllog.storage.faults import without_values
+            from aicore_sqllog.writing.triage import NotWritten
 
-            self._on_error(without_values(exc), items)
+            self._on_error(without_values(exc.cause if isinstance(exc, NotWritten) else exc), items)
 
     def settled(self, counts: Counts) -> None:
         """Tell a person what was lost."""
@@ -95,10 +96,10 @@ class RecordSink:
         if self._writer is not None:
             self._writer.forget()
 
-    def _ready_writer(self) -> "SqlWriter":
+    def _ready_writer(self) -> "Writer":
         if self._writer is None:
             with IMPORTS:
-                from aicore_sqllog.writing.writer import SqlWriter
+                from aicore_sqllog.writing.writer import Writer
 
-                self._writer = SqlWriter(self._place, self._engine_options, migrate=self._migrate, say=self._report.say)
+                self._writer = Writer(self._place, self._engine_options, migrate=self._migrate, say=self._report.say)
         return self._writer

@@ -27,7 +27,7 @@ from aicore_sqllog.writing.rows import loss_row
 from aicore_sqllog.writing.splitting import Refusal, Splitting, sum_outcomes
 from aicore_sqllog.writing.triage import Blame, NotWritten, Triage, Verdict
 
-__all__ = ["SqlWriter", "Writer"]
+__all__ = ["Writer"]
 
 
 class Writer:
@@ -148,7 +148,3 @@ def _store_losses(session: OrmSession, losses: Sequence[Loss]) -> None:
         insert_missing(session, LlmLogLoss, list(map(loss_row, losses)))
     except Exception as exc:
         raise NoRecordInvolvedError from exc
-
-
-SqlWriter = Writer
-"""The name that this had before."""

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from aicore_sqllog.delivery.pipeline import Pipeline
 
-from aicore_sqllog.batching.counts import Loss, Outcome
+from aicore_sqllog.batching.counts import Outcome
 from aicore_sqllog.capture.build import Defaults, RecordBuilder
 from aicore_sqllog.capture.snapshot import take_snapshot
 from aicore_sqllog.record.call_record import CallRecord
@@ -157,15 +156,3 @@ def test_an_id_that_another_takes_within_the_attempt_merges_no_calls(url: str) -
     for each in (writer, writer_of_other):
         each.close()
     assert stored(url) == Counter(source.messages.items())
-
-
-@pytest.mark.backends("sqlite")
-def test_a_batch_that_is_stored_stays_settled_whatever_happens_to_the_losses_after_it(url: str) -> None:
-    def take_losses() -> list[Loss]:
-        raise RuntimeError("no losses")
-
-    snapshot = take_snapshot(logging.makeLogRecord({"llm": {"model": "m", "response": "r"}}))
-    assert snapshot is not None
-    pipeline = Pipeline(BUILDER, lambda: Writer(resolve(url)), lambda outcome: None, take_losses)
-    assert pipeline([snapshot], 1) == (1, 0, 0, 0, 0)
-    pipeline.close()
