@@ -4,12 +4,12 @@ LlmOperationCollector: the documented names over the two doors.
 
 import asyncio
 import logging
-import os
 import threading
 from typing import TYPE_CHECKING, Any
 
 from aicore_sqllog.capture.fields import require_fields
 from aicore_sqllog.handler import SQLLogHandler
+from aicore_sqllog.process import hooks
 from aicore_sqllog.reader import apolars_from_db, polars_from_db
 from aicore_sqllog.values.ids import mint
 
@@ -70,11 +70,10 @@ _HANDLERS_LOCK = threading.Lock()
 
 def _renew_lock_in_child() -> None:
     global _HANDLERS_LOCK
-    _HANDLERS_LOCK = threading.Lock()  # a thread that is not in this process may have held it
+    _HANDLERS_LOCK = threading.Lock()  # a thread of the parent may have held it, which does not exist here
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock_in_child)
+hooks.in_child(hooks.Child.STATE, _renew_lock_in_child)
 
 
 def _handler_for(connection: "Connection | None") -> SQLLogHandler:

@@ -5,7 +5,6 @@ A fault in a record never costs the record: the column gets what fits, and the r
 ``extras["sqllog"]["invalid"]``.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from aicore_sqllog.capture.messages import read_messages
 from aicore_sqllog.capture.outcome import settle_outcome
 from aicore_sqllog.capture.privacy import Privacy
 from aicore_sqllog.capture.snapshot import Snapshot
+from aicore_sqllog.process import hooks
 from aicore_sqllog.record.call_record import OPERATION_KEYS, CallRecord, Session
 from aicore_sqllog.record.columns import OPERATIONS, ColumnKind
 from aicore_sqllog.values import ids
@@ -65,7 +65,12 @@ class RecordBuilder:
     def __init__(self, defaults: Defaults, privacy: Privacy | None = None) -> None:
         self._defaults = defaults
         self._privacy = privacy or Privacy()
-        self._process_session = (os.getpid(), ids.mint())
+        self._process_session: str | None = None
+        hooks.in_child(hooks.Child.STATE, self.restart_in_child)
+
+    def restart_in_child(self) -> None:
+        """In a forked child, which is a process of its own: its records are of another session."""
+        self._process_session = None
 
     def build(self, snapshot: Snapshot) -> CallRecord:
         """Return the record of *snapshot*; if anything about it fails, a record of what could be kept."""
@@ -125,11 +130,9 @@ class RecordBuilder:
         return ids.session_id(workspace, to_text(raw)[0] or ""), content.take("session_id", to_name)
 
     def _own_session(self) -> str:
-        process, session_id = self._process_session
-        if process != os.getpid():  # a forked child is a process of its own
-            session_id = ids.mint()
-            self._process_session = (os.getpid(), session_id)
-        return session_id
+        if self._process_session is None:
+            self._process_session = ids.mint()
+        return self._process_session
 
 
 def _fill(content: Content, outer: Surroundings | Defaults) -> None:

@@ -155,7 +155,6 @@ class DeliveryService:
         """In a forked child: begin anew, and leave buffer, thread and connections to the parent."""
         self._sink.forget()
         self._place = self._place.in_child()
-        self._notices.restart_in_child()
         self._begin()
 
     def shown_place(self) -> str:

@@ -1,17 +1,16 @@
 """
 The life of a process, for all handlers in it: its end, within one deadline, and its forks.
 
-Knows of a handler only that it can flush; holds all of them weakly.
+Knows of a handler only that it can flush; holds all of them weakly. When these are called: see ``hooks.py``.
 """
 
-import atexit
 import contextlib
-import os
-import sys
 import time
 import weakref
 from collections.abc import Iterator
 from typing import Protocol
+
+from aicore_sqllog.process import hooks
 
 __all__ = ["Living", "flush_all", "is_ending", "waiting", "watch"]
 
@@ -76,8 +75,6 @@ class _End:
     """The end of the process: one time for all that is waited for in it."""
 
     seconds_left: float | None = None
-    is_registered = False
-    """With multiprocessing; a child inherits that."""
 
 
 def _living() -> list[Living]:
@@ -89,10 +86,8 @@ def _living() -> list[Living]:
     return []
 
 
-@atexit.register
 def _finish_all() -> None:
-    # Runs before logging.shutdown, which was registered earlier, and also for a handler that an
-    # application's later dictConfig has taken off logging's own list.
+    # Also a handler that an application's later dictConfig has taken off logging's own list is finished here.
     handlers = _living()
     if _End.seconds_left is None:
         _End.seconds_left = max((handler.shutdown_timeout for handler in handlers), default=0.0)
@@ -102,24 +97,11 @@ def _finish_all() -> None:
         handler.finish()
 
 
-def _reset_all_in_child() -> None:
+def _restart_all_in_child() -> None:
     _End.seconds_left = None
     for handler in _living():
         handler.restart_in_child()
-    _register_with_multiprocessing()
 
 
-def _register_with_multiprocessing() -> None:
-    """Have what waits written at the end of multiprocessing's processes, which is ``os._exit``, past ``atexit``."""
-    util = sys.modules.get("multiprocessing.util")  # not imported: then this is none of them, as yet
-    if util is not None and not _End.is_registered:
-        # A finalizer is forgotten when such a process starts; what is registered so is called then, and makes one.
-        util.register_after_fork(_finish_all, lambda finish: util.Finalize(None, finish, exitpriority=_LAST))
-        _End.is_registered = True
-
-
-_LAST = -1000
-
-_register_with_multiprocessing()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_all_in_child)
+hooks.at_end(hooks.End.HANDLERS, _finish_all)
+hooks.in_child(hooks.Child.HANDLERS, _restart_all_in_child)

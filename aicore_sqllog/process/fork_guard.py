@@ -1,21 +1,22 @@
 """
-What a fork must not interrupt: a fork waits until no thread is inside of it.
+What a fork must not interrupt: a fork waits until no thread is inside a guard.
 
-A forked child has the locks of its parent but only one of its threads. A module that was being imported stays
-half imported there for ever, and SQLite, which does not know of forks, stays locked inside, and takes the file
-locks of its parent's connections for its own. OpenSSL has locks of its own too, that are held while a connection
-is made. So our threads import, connect and use SQLite inside a fence.
+A forked child has the locks of its parent but only one of its threads. A module that was being imported stays half
+imported there for ever. SQLite, which does not know of forks, stays locked inside, and takes the file locks of its
+parent's connections for its own. OpenSSL has locks of its own too, held while a connection is made. So our threads
+import, connect and use SQLite inside a guard.
 """
 
 import contextlib
-import os
 import threading
 import time
 import weakref
 from collections.abc import Callable
 from types import TracebackType
 
-__all__ = ["CONNECT_SECONDS", "IMPORTS", "Fence"]
+from aicore_sqllog.process import hooks
+
+__all__ = ["CONNECT_SECONDS", "IMPORTS", "ForkGuard"]
 
 _LONGEST_WAIT_SECONDS = 5.0
 """A fork that had to wait longer goes on: a child that may not be able to log is better than none."""
@@ -24,9 +25,9 @@ CONNECT_SECONDS = 1.0
 """How long a fork waits for a connection to be made: longer than it takes, unless nobody answers."""
 
 
-class Fence:
+class ForkGuard:
     """
-    Used with ``with`` by the thread that a fork must not interrupt; it may be entered again from within.
+    Used with ``with`` by a thread that a fork must not interrupt; it may be entered again from within.
 
     Args:
         before_fork: Called on the forking thread before each fork, with nobody inside.
@@ -40,7 +41,7 @@ class Fence:
         self._before_fork = before_fork
         self._longest_wait = longest_wait
         self._lock = threading.RLock()
-        _FENCES.add(self)
+        _GUARDS.add(self)
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -59,46 +60,49 @@ class Fence:
         return closed
 
     def open(self) -> None:
-        """Let in again."""
+        """Let threads in again."""
         self._lock.release()
 
     def renew(self) -> None:
-        """In a child: forget who is inside, for he is not in this process."""
+        """In a child: let threads in, whoever was inside; that thread exists in the parent only."""
         self._lock = threading.RLock()
 
 
-_FENCES: "weakref.WeakSet[Fence]" = weakref.WeakSet()
+Fence = ForkGuard
 
-IMPORTS = Fence()
-"""For what our threads import late."""
+_GUARDS: "weakref.WeakSet[ForkGuard]" = weakref.WeakSet()
+
+IMPORTS = ForkGuard()
+"""Around what our threads import late."""
 
 _forking = threading.local()
-"""The fences that a thread closed for its fork."""
+"""The guards that a thread closed for its fork."""
 
 
 def _close_all() -> None:
     give_up_at = time.monotonic() + _LONGEST_WAIT_SECONDS
-    # The others are made inside of the first: only then are these all.
+    # The others are made inside the first: only with that one closed are these all there are.
     _forking.closed = [IMPORTS] if IMPORTS.close(_LONGEST_WAIT_SECONDS) else []
-    for fence in _FENCES - {IMPORTS}:
-        if fence.close(give_up_at - time.monotonic()):
-            _forking.closed.append(fence)
+    for guard in _GUARDS - {IMPORTS}:
+        if guard.close(give_up_at - time.monotonic()):
+            _forking.closed.append(guard)
 
 
 def _open_all() -> None:
-    for fence in _forking.closed:
-        fence.open()
+    for guard in _forking.closed:
+        guard.open()
     _forking.closed = []
 
 
 def _open_all_in_child() -> None:
-    for fence in list(_FENCES):
-        if fence in _forking.closed:
-            fence.open()
+    for guard in list(_GUARDS):
+        if guard in _forking.closed:
+            guard.open()
         else:
-            fence.renew()
+            guard.renew()
     _forking.closed = []
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_close_all, after_in_parent=_open_all, after_in_child=_open_all_in_child)
+hooks.before_fork(_close_all)
+hooks.in_parent(_open_all)
+hooks.in_child(hooks.Child.GUARDS, _open_all_in_child)

@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 
+from aicore_sqllog.process import hooks
+
 __all__ = ["Notices"]
 
 _INTERVAL_SECONDS = 60.0
@@ -18,6 +20,7 @@ class Notices:
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
         self._lock = threading.Lock()
+        hooks.in_child(hooks.Child.STATE, self.restart_in_child)
 
     def say(self, reason: str, text: str) -> bool:
         """Say *text*, unless *reason* was spoken of within the last minute; return whether it was said."""
@@ -33,7 +36,7 @@ class Notices:
         self.say("redact", f"{what}; the text was not stored")
 
     def restart_in_child(self) -> None:
-        """In a forked child: forget what the parent said, and a lock that a thread of the parent may hold."""
+        """In a forked child: forget what the parent said, and that one of its threads may be saying something."""
         self._last = {}
         self._lock = threading.Lock()
 

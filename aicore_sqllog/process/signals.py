@@ -13,6 +13,7 @@ import signal
 import threading
 from types import FrameType
 
+from aicore_sqllog.process import hooks
 from aicore_sqllog.process.end import flush_all
 
 __all__ = ["install_signal_handlers"]
@@ -20,8 +21,11 @@ __all__ = ["install_signal_handlers"]
 _previous: dict[int, object] = {}
 """What each signal did before, by its number."""
 
-_flushing: dict[int, int] = {}
-"""For which signals a flush is on its way, and in which process: a forked child has no thread that ends it."""
+_flushing: set[int] = set()
+"""For which signals a flush is on its way."""
+
+# A forked child does not have the thread that flushes, and so nobody who would send the signal again.
+hooks.in_child(hooks.Child.STATE, _flushing.clear)
 
 
 def install_signal_handlers(*signals: int) -> None:
@@ -43,13 +47,13 @@ def install_signal_handlers(*signals: int) -> None:
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    if _flushing.get(number) != os.getpid():
-        _flushing[number] = os.getpid()
+    if number not in _flushing:
+        _flushing.add(number)
         # Not threading.Thread, whose start waits for locks that this thread may be inside of.
         with contextlib.suppress(RuntimeError):  # the interpreter ends, and flushes by itself
             _thread.start_new_thread(_flush_and_send_again, (number,))
             return
-    _flushing.pop(number, None)
+    _flushing.discard(number)
     _pass_on(number, frame)
 
 
@@ -58,7 +62,7 @@ def _flush_and_send_again(number: int) -> None:
         flush_all()
     finally:
         main = threading.main_thread().ident
-        if _flushing.get(number) == os.getpid() and main is not None:
+        if number in _flushing and main is not None:
             signal.pthread_kill(main, number)
 
 

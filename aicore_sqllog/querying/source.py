@@ -2,8 +2,6 @@
 Where a reader's connections come from: one engine, made at the first question, ours to close or lent to us.
 """
 
-import atexit
-import os
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from aicore_sqllog.process import hooks
 from aicore_sqllog.querying.failures import LogState, state_of_log, translated
 from aicore_sqllog.storage.connection import Place
 from aicore_sqllog.storage.engines import async_reader_engine, reader_engine
@@ -100,7 +99,6 @@ class AsyncSource:
 _LIVE: "weakref.WeakSet[Source]" = weakref.WeakSet()
 
 
-@atexit.register
 def close_all() -> None:
     """Close the connections of all readers."""
     for source in list(_LIVE):
@@ -112,5 +110,5 @@ def _leave_all_to_parent() -> None:
         source.leave_to_parent()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_all_to_parent)
+hooks.in_child(hooks.Child.CONNECTIONS, _leave_all_to_parent)
+hooks.at_end(hooks.End.CONNECTIONS, close_all)

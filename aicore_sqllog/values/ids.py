@@ -5,12 +5,12 @@ All ids are dashed lower-case UUID strings, the form in which they are stored an
 """
 
 import hashlib
-import os
 import re
 import uuid
 
 import uuid_utils
 
+from aicore_sqllog.process import hooks
 from aicore_sqllog.values.text import clean_text
 
 __all__ = ["message_id", "mint", "operation_id", "parse_uuid", "session_id"]
@@ -62,6 +62,5 @@ def message_id(minted_id: str, number: int) -> str:
     return f"{minted_id[:14]}8{minted_id[15:18]}-{variant}{digest[1:4]}-{digest[4:]}"
 
 
-if hasattr(os, "register_at_fork"):
-    # A forked child inherits the random state of its parent and would mint the parent's ids.
-    os.register_at_fork(after_in_child=uuid_utils.reseed_rng)
+# A forked child inherits the random state of its parent and would mint the parent's ids.
+hooks.in_child(hooks.Child.STATE, uuid_utils.reseed_rng)

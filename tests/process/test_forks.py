@@ -316,14 +316,14 @@ wait_for(in_child(lambda: None))
 def test_a_readers_kept_connection_is_not_shared(url: str, tmp_path: Path) -> None:
     script = """
 from aicore_sqllog import LogReader
-from aicore_sqllog.reader import _reader_of, resolve
+from aicore_sqllog.reader import _READERS, resolve
 handler = attach()
 call("parent")
 assert handler.flush()
 reader = LogReader(URL)
 def read():
     for _ in range(50):  # counts alone: Polars has threads of its own, and makes no frame in a forked child
-        assert _reader_of(resolve(URL)).count() == reader.count() == 1
+        assert _READERS.get(resolve(URL)).count() == reader.count() == 1
 read()
 child = in_child(read)
 read()
