@@ -67,7 +67,7 @@ REQUIREMENTS: Mapping[str, tuple[str, Sequence[str]]] = {
         "signal handlers that log",
         [
             "test_overload.test_a_signal_handler_that_logs_while_its_thread_logs",
-            "test_intake.test_a_signal_handler_that_logs_while_its_thread_flushes_hangs_nobody",
+            "test_buffer.test_a_signal_handler_that_logs_while_its_thread_flushes_hangs_nobody",
         ],
     ),
     "R18": (
@@ -87,7 +87,7 @@ REQUIREMENTS: Mapping[str, tuple[str, Sequence[str]]] = {
         "no exception into the application",
         [
             "test_capture.test_nothing_makes_capture_raise",
-            "test_intake.test_a_control_c_anywhere_in_a_log_call_leaves_the_lock_free_and_the_books_in_balance",
+            "test_buffer.test_a_control_c_anywhere_in_a_log_call_leaves_the_lock_free_and_the_counts_in_balance",
         ],
     ),
     "R23": ("keys that collide", ["test_capture.test_what_stands_under_llm_cannot_collide_and_wins"]),
