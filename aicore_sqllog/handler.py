@@ -4,9 +4,9 @@ SQLLogHandler: what ``logging`` wants of a handler. Taking a record is capture's
 
 import contextlib
 import logging
-import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from aicore_sqllog import options
@@ -154,7 +154,7 @@ class SQLLogHandler(logging.Handler):
         """Take *record* if it is about a call of a model. Never raises, never waits for the database."""
         service = self._service
         try:
-            if threading.get_ident() == service.own_thread_id:
+            if get_ident() == service.worker.thread_id:
                 service.ignored += 1  # a database driver's own record, which would feed on itself
                 return
             try:

@@ -18,7 +18,7 @@ from aicore_sqllog.batching.clock import monotonic
 from aicore_sqllog.batching.contents import Contents
 from aicore_sqllog.batching.counts import EVENT_LOOP, QUEUE_FULL, Counts, Loss, Outcome
 from aicore_sqllog.batching.flushes import Flush
-from aicore_sqllog.batching.handoff import MOST_WAITING, HandOff
+from aicore_sqllog.batching.handoff import MOST_WAITING, Arrival, HandOff
 from aicore_sqllog.batching.limits import Limits
 from aicore_sqllog.batching.queue import Packing
 from aicore_sqllog.batching.wakeup import Wakeup
@@ -66,11 +66,11 @@ class Buffer(Generic[T]):
         """Accept *item* of *size* bytes. Waits only under the policy ``block``, and only where there is no room."""
         if self._is_room_scarce:
             refused = self._await_room(size) if self._limits.overflow == "block" else None
-            self._hand_off.append(item, size, refused)
+            self._arrivals.append((item, size, monotonic(), refused))
             self._take_in_if_free(_MUCH_SECONDS if self._is_much(size) else 0)
             return
         hand_off = self._hand_off
-        hand_off.append(item, size)
+        self._arrivals.append((item, size, monotonic(), None))
         if self._is_writer_idle:
             self._is_writer_idle = False
             self._wakeup.set()
@@ -244,23 +244,28 @@ class Buffer(Generic[T]):
         contents, hand_off = self._contents, self._hand_off
         was_empty = not len(contents.queue)
         try:
-            for _ in range(len(self._arrivals)):  # what comes from now on is for the next round
-                arrival = self._arrivals[0]
-                if arrival is not hand_off.newest:
-                    accepted = contents.counts.accepted
-                    try:
-                        contents.admit(arrival)
-                        hand_off.newest = arrival
-                    except BaseException:  # Ctrl-C, or another exception of a signal handler
-                        hand_off.newest = arrival if contents.recount() > accepted else None
-                        raise
-                self._arrivals.popleft()
-                hand_off.newest = None
+            left, at_once = len(self._arrivals), MOST_WAITING  # what comes from now on is for the next round
+            while left > 0 and (arrivals := hand_off.first(min(left, at_once))):
+                admitted = self._admit(arrivals)
+                left -= admitted
+                at_once = MOST_WAITING if admitted == at_once else 1
         finally:
             self._is_stopping = self._is_stopping and not len(contents.queue)
             self._note_room()
             if was_empty or contents.is_batch_full:
                 self._wakeup.set()
+
+    def _admit(self, arrivals: list[Arrival[T]]) -> int:
+        contents = self._contents
+        accepted = contents.counts.accepted
+        try:
+            admitted = contents.admit(arrivals)
+            self._hand_off.note_admitted(arrivals[:admitted])
+        except BaseException:  # Ctrl-C, or another exception of a signal handler
+            self._hand_off.note_admitted(arrivals[: contents.recount() - accepted])
+            raise
+        self._hand_off.remove_admitted()
+        return admitted
 
     def _take(self) -> Batch[T]:
         batch = self._contents.take()

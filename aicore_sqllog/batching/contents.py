@@ -5,6 +5,7 @@ Knows no lock and no thread: its owner holds the one and wakes the other. Import
 lies beside it.
 """
 
+from collections.abc import Sequence
 from typing import Generic, TypeVar, assert_never
 
 from aicore_sqllog.batching.batch import Batch
@@ -34,17 +35,31 @@ class Contents(Generic[T]):
         self.losses = Losses()
         self.flushes = Flushes()
 
-    def admit(self, arrival: Arrival[T]) -> None:
-        """Accept *arrival*: into the queue, or dropped where the policy says so."""
-        item, size = arrival.item, arrival.size
+    def admit(self, arrivals: Sequence[Arrival[T]]) -> int:
+        """
+        Accept the first of *arrivals*, or all of them at once where there is room; return how many that were.
+
+        A record that is accepted goes into the queue, or is dropped where the policy says so.
+        """
+        size = sum(arrival[1] for arrival in arrivals)
+        if self.queue.has_plenty_for(size, len(arrivals)):
+            first = self.counts.accepted + 1
+            self.queue.put_all(first, arrivals, size)
+            self.counts.accepted += len(arrivals)
+            return len(arrivals)
+        self._admit_one(*arrivals[0])
+        return 1
+
+    def _admit_one(self, item: T, size: int, accepted_at: float, refused: str | None) -> None:
         if size > self._limits.queue_bytes // _LARGE_SHARE and self.queue.is_full_for(size):
             # Else many others would lose theirs for this one's messages.
+            whole = size
             item, size = self.queue.lighter(item, size)
-            self.losses.note(LIGHTENED, int(size < arrival.size))
-        refused = self._make_room(size, arrival.refused)
+            self.losses.note(LIGHTENED, int(size < whole))
+        refused = self._make_room(size, refused)
         number = self.counts.accepted + 1
         if refused is None:
-            self.queue.put(number, size, arrival.accepted_at, item)
+            self.queue.put(number, size, accepted_at, item)
             self.counts.accepted = number
         else:
             self.counts.accepted = number

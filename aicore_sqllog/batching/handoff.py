@@ -5,14 +5,18 @@ Imports only the standard library and what lies beside it.
 """
 
 from collections import deque
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Sequence
+from itertools import islice
+from typing import Generic, TypeAlias, TypeVar
 
-from aicore_sqllog.batching.clock import monotonic
 from aicore_sqllog.batching.limits import Limits
 
 __all__ = ["MOST_WAITING", "Arrival", "HandOff"]
 
 T = TypeVar("T")
+
+Arrival: TypeAlias = tuple[T, int, float, str | None]
+"""An item, its size in bytes, when it was accepted (monotonic seconds), and why there will be no room for it, if so."""
 
 MOST_WAITING = 64
 """So many items may be handed off and not be taken in."""
@@ -21,17 +25,8 @@ _LARGE_BYTES = 16 * 1024
 """An item of more bytes is taken in at once: together they are at most 64 items and 1 MiB past the bounds."""
 
 
-class Arrival(NamedTuple, Generic[T]):
-    """An item that was handed off; ``refused`` says why there will be no room for it."""
-
-    item: T
-    size: int
-    accepted_at: float
-    refused: str | None
-
-
 class HandOff(Generic[T]):
-    """Items in the order in which they came. Appending takes no lock and may happen anywhere."""
+    """Items in the order in which they came. Appending to ``arrivals`` takes no lock and may happen anywhere."""
 
     def __init__(self, limits: Limits) -> None:
         self.arrivals: deque[Arrival[T]] = deque()
@@ -39,9 +34,21 @@ class HandOff(Generic[T]):
         """The log call that brings an item of more bytes takes in."""
         self.most_waiting = 1
         """The log call with which so many stand here takes in: fewer where these would make a batch full."""
-        self.newest: Arrival[T] | None = None
-        """The one that was taken in last, while it is still among the arrivals: a Ctrl-C may come between."""
+        self._admitted: Sequence[Arrival[T]] = ()
 
-    def append(self, item: T, size: int, refused: str | None = None) -> None:
-        """Leave *item* to whoever takes in next."""
-        self.arrivals.append(Arrival(item, size, monotonic(), refused))
+    def first(self, most: int) -> list[Arrival[T]]:
+        """Return the oldest that stand here and are not admitted, *most* at most."""
+        self.remove_admitted()
+        return list(islice(self.arrivals, most))
+
+    def note_admitted(self, admitted: Sequence[Arrival[T]]) -> None:
+        """Remember that *admitted*, the oldest that stand here, are; whatever interrupts their removal."""
+        self._admitted = admitted
+
+    def remove_admitted(self) -> None:
+        """Remove those that are admitted. A Ctrl-C anywhere in here leaves what the next call can go on from."""
+        arrivals = self.arrivals
+        for arrival in self._admitted:
+            if arrivals and arrivals[0] is arrival:
+                arrivals.popleft()
+        self._admitted = ()

@@ -5,8 +5,10 @@ Knows nothing of its items, takes no lock (its owner does), and imports only the
 """
 
 from collections import deque
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from aicore_sqllog.batching.handoff import Arrival
 from aicore_sqllog.batching.packed_memory import PackedMemory, Span
 
 __all__ = ["BoundedQueue", "Entry", "Packing"]
@@ -45,6 +47,10 @@ class Entry(NamedTuple, Generic[T]):
     """Where its packed part is kept."""
 
 
+_make_entry: Callable[[type[Entry[Any]], tuple[object, ...]], Entry[Any]] = tuple.__new__
+"""What ``Entry(...)`` does, at a third of its cost: log calls pay for it."""
+
+
 class BoundedQueue(Generic[T]):
     """
     Items in the order in which they came: the light ones, all older, then the whole ones.
@@ -79,6 +85,19 @@ class BoundedQueue(Generic[T]):
         """Whether *items* more, of *size* bytes together, would be too much; one alone never is."""
         items += len(self)
         return items > 1 and (items > self._max_items or self.bytes + size > self._max_bytes)
+
+    def has_plenty_for(self, size: int, items: int) -> bool:
+        """Whether *items* more, of *size* bytes together, leave it far from its bounds, where nothing is packed."""
+        return len(self) + items <= self._max_items and self.bytes + size <= self._max_bytes * _BACKLOG_SHARE
+
+    def put_all(self, first: int, arrivals: Iterable[Arrival[T]], size: int) -> None:
+        """Take *arrivals*, of *size* bytes together and numbered from *first*, as the newest."""
+        entries = [
+            _make_entry(Entry, (number, item_size, accepted_at, item, None))
+            for number, (item, item_size, accepted_at, _) in enumerate(arrivals, first)
+        ]
+        self._whole.extend(entries)
+        self.bytes += size
 
     def put(self, number: int, size: int, accepted_at: float, item: T) -> None:
         """Take *item* as the newest."""

@@ -80,28 +80,24 @@ class DeliveryService:
             on_error=options.on_error,
         )
         self._buffer: Buffer[Snapshot] = Buffer(options.limits, SnapshotPacking())
+        # Its ``thread_id`` is asked by each log call: what that thread logs is none of the application's.
         # The thread keeps the service: at the end of the process it must be found while anything is being written.
-        self._worker = BatchWorker(self._buffer, self._sink, name=THREAD_NAME, keep_alive=self)
+        self.worker = BatchWorker(self._buffer, self._sink, name=THREAD_NAME, keep_alive=self)
 
     def put(self, snapshot: Snapshot) -> None:
         """Accept *snapshot*. Waits only under the policy ``block``, and only where there is no room."""
         self._buffer.put(snapshot, snapshot.size)
-        if self._worker.thread is None:
-            self._worker.ensure_thread()
+        if self.worker.thread is None:
+            self.worker.ensure_thread()
 
     def refuse(self) -> None:
         """Count a record that could not be taken."""
         self._buffer.refuse(UNTAKEN)
 
-    @property
-    def own_thread_id(self) -> int:
-        """The thread that is writing, whose log records are none of the application's; 0 where there is none."""
-        return self._worker.thread_id
-
     def flush(self, timeout: float | None = None) -> bool:
         """See :meth:`aicore_sqllog.SQLLogHandler.flush`."""
         with end.waiting(self._seconds(timeout)) as seconds:
-            return self._worker.flush(monotonic() + seconds)
+            return self.worker.flush(monotonic() + seconds)
 
     async def aflush(self, timeout: float | None = None) -> bool:
         """See :meth:`aicore_sqllog.SQLLogHandler.aflush`."""
@@ -116,7 +112,7 @@ class DeliveryService:
         try:
             async with asyncio.timeout(self._seconds(timeout)):
                 while not settled.is_set():
-                    self._worker.ensure_thread()
+                    self.worker.ensure_thread()
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(settled.wait(), LOOK_AGAIN_SECONDS)
         except TimeoutError:
@@ -133,8 +129,8 @@ class DeliveryService:
         """Write what waits, within ``shutdown_timeout``, and close the connections; a later record opens them again."""
         with end.waiting(self._seconds(None)) as seconds:
             give_up_at = monotonic() + seconds
-            self._worker.flush(give_up_at)
-            self._worker.stop(give_up_at)
+            self.worker.flush(give_up_at)
+            self.worker.stop(give_up_at)
 
     def abandon(self) -> None:
         """Write what waits, then let thread and connections go, and wait for nothing: the handler has been dropped."""
@@ -144,7 +140,7 @@ class DeliveryService:
     def begin_flush(self) -> None:
         """Have what waits written now, and wait for nothing."""
         self._buffer.begin_flush(_tell_nobody)
-        self._worker.ensure_thread()
+        self.worker.ensure_thread()
 
     def finish(self) -> None:
         """At the end of the process: write what waits, and say what could not be stored."""
