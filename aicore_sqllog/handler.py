@@ -15,7 +15,6 @@ from aicore_sqllog.capture.privacy import Privacy, environment_consents
 from aicore_sqllog.capture.snapshot import take_bare_snapshot, take_snapshot
 from aicore_sqllog.delivery.service import DeliveryOptions, DeliveryService
 from aicore_sqllog.delivery.stats import HandlerStats
-from aicore_sqllog.process import end
 from aicore_sqllog.process.notices import Notices
 
 if TYPE_CHECKING:
@@ -165,8 +164,6 @@ class SQLLogHandler(logging.Handler):
                 service.ignored += 1
                 return
             service.put(snapshot)
-            if end.is_ending():  # nothing will come by later to write it
-                service.finish()
         except Exception as exc:
             self._notices.say("emit", f"a record could not be taken: {type(exc).__qualname__}")
             with contextlib.suppress(Exception):

@@ -57,6 +57,9 @@ class Buffer(Generic[T]):
         self._is_writer_idle = False
         """Whether the writing thread sleeps until an item comes."""
         self._is_stopping = False
+        self._most_waiting = 1
+        """The log call with which so many are handed off takes in: fewer where these would make a batch full."""
+        self._is_room_scarce = False
         self._waiting_for_room: list[Wakeup] = []
         self._note_room()
 
@@ -65,16 +68,14 @@ class Buffer(Generic[T]):
     def put(self, item: T, size: int) -> None:
         """Accept *item* of *size* bytes. Waits only under the policy ``block``, and only where there is no room."""
         if self._is_room_scarce:
-            refused = self._await_room(size) if self._limits.overflow == "block" else None
-            self._arrivals.append((item, size, monotonic(), refused))
-            self._take_in_if_free(_MUCH_SECONDS if self._is_much(size) else 0)
+            self._put_where_room_is_scarce(item, size)
             return
-        hand_off = self._hand_off
-        self._arrivals.append((item, size, monotonic(), None))
+        arrivals = self._arrivals
+        arrivals.append((item, size, monotonic(), None))
         if self._is_writer_idle:
             self._is_writer_idle = False
             self._wakeup.set()
-        if size > hand_off.large_bytes or len(self._arrivals) >= hand_off.most_waiting:
+        if len(arrivals) >= self._most_waiting or size > self._hand_off.large_bytes:
             self._take_in_if_free(_MUCH_SECONDS if self._is_much(size) else 0)
 
     def refuse(self, reason: str) -> None:
@@ -279,8 +280,13 @@ class Buffer(Generic[T]):
     def _note_room(self) -> None:
         """Note how much may be handed off before a log call must take in: nothing where the bounds are near."""
         hand_off, queued = self._hand_off, len(self._contents.queue)
-        hand_off.most_waiting = max(1, min(MOST_WAITING, self._limits.batch_size - queued))
+        self._most_waiting = max(1, min(MOST_WAITING, self._limits.batch_size - queued))
         self._is_room_scarce = self._contents.is_room_scarce(MOST_WAITING, MOST_WAITING * hand_off.large_bytes)
+
+    def _put_where_room_is_scarce(self, item: T, size: int) -> None:
+        refused = self._await_room(size) if self._limits.overflow == "block" else None
+        self._arrivals.append((item, size, monotonic(), refused))
+        self._take_in_if_free(_MUCH_SECONDS if self._is_much(size) else 0)
 
     def _is_much(self, size: int) -> bool:
         return size > self._hand_off.large_bytes or len(self._arrivals) > 2 * MOST_WAITING

@@ -32,8 +32,6 @@ class HandOff(Generic[T]):
         self.arrivals: deque[Arrival[T]] = deque()
         self.large_bytes = min(_LARGE_BYTES, limits.batch_bytes // MOST_WAITING)
         """The log call that brings an item of more bytes takes in."""
-        self.most_waiting = 1
-        """The log call with which so many stand here takes in: fewer where these would make a batch full."""
         self._admitted: Sequence[Arrival[T]] = ()
 
     def first(self, most: int) -> list[Arrival[T]]:

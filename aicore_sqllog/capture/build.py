@@ -99,10 +99,10 @@ class RecordBuilder:
         values["timestamp"] = values["timestamp"] or _created(snapshot)
         values["operation_type"] = values["operation_type"] or "completion"
         session = self._session(content, values, raw_session, to_name(raw_workspace)[0])
-        values |= {"operation_id": caller_id or snapshot.minted_id, "session_id": session.session_id}
+        values |= {"operation_id": caller_id or str(snapshot.minted_id), "session_id": session.session_id}
         messages = read_messages(content.fields.get("messages"), content.fields.get("response"))
         values["extras"] = content.extras_json()
-        return CallRecord(snapshot.minted_id, caller_id, tuple(map(values.get, OPERATION_KEYS)), session, messages)
+        return CallRecord(str(snapshot.minted_id), caller_id, tuple(map(values.get, OPERATION_KEYS)), session, messages)
 
     def _session(self, content: Content, values: dict[str, Any], raw_id: object, workspace: str | None) -> Session:
         session_id, session_key = self._session_ids(content, raw_id, workspace)

@@ -14,7 +14,7 @@ from aicore_sqllog.capture.context import Surroundings, current_surroundings
 from aicore_sqllog.capture.fields import GROUP_KEY, STANDARD_ATTRIBUTES, is_llm_record
 from aicore_sqllog.values.convert import to_consent
 from aicore_sqllog.values.freeze import Frozen, describe, freeze
-from aicore_sqllog.values.ids import mint
+from aicore_sqllog.values.ids import UUID, uuid7
 
 __all__ = ["Failure", "Snapshot", "describe_exception", "size_of", "take_bare_snapshot", "take_snapshot"]
 
@@ -34,7 +34,7 @@ class Failure(NamedTuple):
 class Snapshot(NamedTuple):
     """A log record as it was at the call; it can no longer change."""
 
-    minted_id: str
+    minted_id: UUID
     created: object
     """Seconds since 1970; a record made elsewhere may hold anything here, and in the next three."""
     logger: str
@@ -83,7 +83,7 @@ def take_snapshot(record: logging.LogRecord) -> Snapshot | None:
     return _make_snapshot(
         Snapshot,
         (
-            mint(), record.created, record.name, record.levelname, record.levelno, message,
+            uuid7(), record.created, record.name, record.levelname, record.levelno, message,
             plan.names, values, failure, stack, size, None, current_surroundings(),
         ),
     )  # fmt: skip
@@ -98,7 +98,7 @@ def take_bare_snapshot(record: logging.LogRecord, fault: Exception) -> Snapshot:
     values, size = freeze(({"extras": {"sqllog": {"fault": describe(fault)}}, "capture_content": _wish(record)},))
     message = _format_message(record)
     return Snapshot(
-        mint(), record.created, describe(record.name), describe(record.levelname), record.levelno, message,
+        uuid7(), record.created, describe(record.name), describe(record.levelname), record.levelno, message,
         (GROUP_KEY,), values, None, None, size_of(size, message), surroundings=current_surroundings(),
     )  # fmt: skip
 

@@ -89,6 +89,8 @@ class DeliveryService:
         self._buffer.put(snapshot, snapshot.size)
         if self.worker.thread is None:
             self.worker.ensure_thread()
+        if end.Ending.seconds_left is not None:  # nothing will come by later to write it
+            self.finish()
 
     def refuse(self) -> None:
         """Count a record that could not be taken."""

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from aicore_sqllog.process import hooks
 
-__all__ = ["Living", "flush_all", "is_ending", "waiting", "watch"]
+__all__ = ["Ending", "Living", "flush_all", "is_ending", "waiting", "watch"]
 
 
 class Living(Protocol):
@@ -51,7 +51,7 @@ def flush_all() -> None:
 
 def is_ending() -> bool:
     """Whether the process is at its end: nothing will come by later to write what is logged now."""
-    return _End.seconds_left is not None
+    return Ending.seconds_left is not None
 
 
 @contextlib.contextmanager
@@ -61,20 +61,21 @@ def waiting(seconds: float) -> Iterator[float]:
 
     What others do between our waits is not taken off it: a callback that logs late has its record stored.
     """
-    if _End.seconds_left is None:
+    if Ending.seconds_left is None:
         yield seconds
         return
     began_at = time.monotonic()
     try:
-        yield max(0.0, min(seconds, _End.seconds_left))
+        yield max(0.0, min(seconds, Ending.seconds_left))
     finally:
-        _End.seconds_left -= time.monotonic() - began_at
+        Ending.seconds_left -= time.monotonic() - began_at
 
 
-class _End:
+class Ending:
     """The end of the process: one time for all that is waited for in it."""
 
     seconds_left: float | None = None
+    """None before the end; each log call asks."""
 
 
 def _living() -> list[Living]:
@@ -89,8 +90,8 @@ def _living() -> list[Living]:
 def _finish_all() -> None:
     # Also a handler that an application's later dictConfig has taken off logging's own list is finished here.
     handlers = _living()
-    if _End.seconds_left is None:
-        _End.seconds_left = max((handler.shutdown_timeout for handler in handlers), default=0.0)
+    if Ending.seconds_left is None:
+        Ending.seconds_left = max((handler.shutdown_timeout for handler in handlers), default=0.0)
     for handler in handlers:  # all at once: one whose database is away leaves the others their time
         handler.begin_flush()
     for handler in handlers:
@@ -98,7 +99,7 @@ def _finish_all() -> None:
 
 
 def _restart_all_in_child() -> None:
-    _End.seconds_left = None
+    Ending.seconds_left = None
     for handler in _living():
         handler.restart_in_child()
 

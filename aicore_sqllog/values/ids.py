@@ -9,11 +9,12 @@ import re
 import uuid
 
 import uuid_utils
+from uuid_utils import UUID, uuid7
 
 from aicore_sqllog.process import hooks
 from aicore_sqllog.values.text import clean_text
 
-__all__ = ["message_id", "mint", "operation_id", "parse_uuid", "session_id"]
+__all__ = ["UUID", "message_id", "mint", "operation_id", "parse_uuid", "session_id", "uuid7"]
 
 NAMESPACE = uuid.UUID("6f0d9c1e-5b1c-5d0e-9a37-2f1f6f1f9a55")
 """The namespace of every derived id. Changing it would orphan what is stored."""
