@@ -134,7 +134,7 @@ class SQLLogHandler(logging.Handler):
             engine_options=options.read_mapping("engine_options", engine_options),
             on_error=options.read_callable("on_error", on_error),
         )
-        self._service = DeliveryService(delivery, RecordBuilder(defaults, privacy), self._notices)
+        self._service = DeliveryService(delivery, RecordBuilder(defaults, privacy), self._notices, weakref.ref(self))
         # A handler that is dropped, as when a notebook's cell runs again, leaves neither thread nor connections.
         weakref.finalize(self, self._service.abandon).atexit = False
         super().__init__(level)

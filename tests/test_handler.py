@@ -1,12 +1,15 @@
 """The handler as logging sees it: configuration, flush, close and reopen, what it never does."""
 
 import asyncio
+import contextlib
+import gc
 import json
 import logging
 import logging.config
 import os
 import stat
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ import yaml
 from aicore_sqllog import ConfigurationError, SQLLogHandler, polars_from_db
 from tests.conftest import MakeHandler
 from tests.support.processes import wait_until
-from tests.support.servers import ONE_OF_EACH, execute
+from tests.support.servers import ONE_OF_EACH, execute, query
 
 CALL = {"provider": "p", "model": "m"}
 
@@ -386,3 +389,40 @@ def test_a_fork_child_and_its_parent_both_go_on(make_handler: MakeHandler, log: 
     log.info("parent", extra=CALL)
     assert handler.flush()
     assert execute(url, "select count(*), count(distinct session_id) from llm_operations") == [(3, 2)]
+
+
+def test_handlers_that_are_dropped_are_stored_and_leave_neither_thread_nor_files(path: Path) -> None:
+    """As a notebook's cell does when it is run again."""
+    logger = logging.Logger("notebook")
+    gone: list[weakref.ref[SQLLogHandler]] = []
+    threads_before = set(threading.enumerate())
+    for number in range(20):
+        logger.handlers.clear()
+        handler = SQLLogHandler(f"sqlite:///{path}", flush_interval=0.05 if number % 3 else 3600)
+        logger.addHandler(handler)
+        gone.append(weakref.ref(handler))
+        logger.info("call", extra={"model": "m", "input_tokens": number})
+        if number % 2:
+            handler.flush()
+        elif number % 3 == 0:
+            handler.begin_flush()
+    del handler
+    logger.handlers.clear()
+
+    def are_gone() -> bool:
+        gc.collect()
+        return not any(reference() for reference in gone)
+
+    wait_until(are_gone)
+    assert query(path, "select count(*) from llm_operations") == [(20,)], "one is gone when all of it is stored"
+    wait_until(lambda: set(threading.enumerate()) <= threads_before)
+    wait_until(lambda: not any(str(path) in target for target in open_files()))
+
+
+def open_files() -> set[str]:
+    """Return the files that this process has open (Linux)."""
+    found = set()
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.add(str(link.readlink()))
+    return found

@@ -42,10 +42,15 @@ class Buffer(Generic[T]):
         limits: How much may wait, when a batch is due, and what happens past that.
 
         packing: What the queue may do to an item that waits.
+
+        find_owner: Returns what must live as long as anything waits, and may go when nothing does.
     """
 
-    def __init__(self, limits: Limits, packing: Packing[T]) -> None:
+    def __init__(self, limits: Limits, packing: Packing[T], find_owner: Callable[[], object] = lambda: None) -> None:
         self._limits = limits
+        self._find_owner = find_owner
+        self._owner: object = None
+        """Held while anything waits."""
         self._contents: Contents[T] = Contents(limits, packing)
         self._hand_off: HandOff[T] = HandOff(limits)
         self._arrivals = self._hand_off.arrivals
@@ -74,6 +79,7 @@ class Buffer(Generic[T]):
         arrivals.append((item, size, monotonic(), None))
         if self._is_writer_idle:
             self._is_writer_idle = False
+            self._owner = self._find_owner()
             self._wakeup.set()
         if len(arrivals) >= self._most_waiting or size > self._hand_off.large_bytes:
             self._take_in_if_free(_MUCH_SECONDS if self._is_much(size) else 0)
@@ -146,6 +152,8 @@ class Buffer(Generic[T]):
         """Count what became of the batch in flight, and tell those who wait for it."""
         with self._locked():
             self._contents.settle(outcome)
+        if not self.has_work:
+            self._owner = None  # outside the lock: it may be the last who holds it
 
     def note_retry(self) -> None:
         """Count a failed attempt."""
@@ -254,6 +262,7 @@ class Buffer(Generic[T]):
             self._is_stopping = self._is_stopping and not len(contents.queue)
             self._note_room()
             if was_empty or contents.is_batch_full:
+                self._owner = self._owner or self._find_owner()
                 self._wakeup.set()
 
     def _admit(self, arrivals: list[Arrival[T]]) -> int:
@@ -285,6 +294,7 @@ class Buffer(Generic[T]):
 
     def _put_where_room_is_scarce(self, item: T, size: int) -> None:
         refused = self._await_room(size) if self._limits.overflow == "block" else None
+        self._owner = self._find_owner()
         self._arrivals.append((item, size, monotonic(), refused))
         self._take_in_if_free(_MUCH_SECONDS if self._is_much(size) else 0)
 

@@ -53,10 +53,19 @@ class DeliveryService:
         builder: Makes call records of snapshots, on the thread that writes.
 
         notices: Where a person is told.
+
+        find_owner: Returns the handler, which lives as long as a record waits, or None where it is gone.
     """
 
-    def __init__(self, options: DeliveryOptions, builder: RecordBuilder, notices: Notices) -> None:
+    def __init__(
+        self,
+        options: DeliveryOptions,
+        builder: RecordBuilder,
+        notices: Notices,
+        find_owner: Callable[[], object] = lambda: None,
+    ) -> None:
         self._options = options
+        self._find_owner = find_owner
         self._builder = builder
         self._notices = notices
         self._place = options.place
@@ -79,7 +88,7 @@ class DeliveryService:
             report=self._report,
             on_error=options.on_error,
         )
-        self._buffer: Buffer[Snapshot] = Buffer(options.limits, SnapshotPacking())
+        self._buffer: Buffer[Snapshot] = Buffer(options.limits, SnapshotPacking(), self._find_owner)
         # Its ``thread_id`` is asked by each log call: what that thread logs is none of the application's.
         # The thread keeps the service: at the end of the process it must be found while anything is being written.
         self.worker = BatchWorker(self._buffer, self._sink, name=THREAD_NAME, keep_alive=self)
