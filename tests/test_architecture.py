@@ -40,6 +40,10 @@ MAY_IMPORT: Mapping[str, set[str]] = {
 }
 LARGEST_FILE, LARGEST_FUNCTION = 360, 45
 
+DATABASES = frozenset({"sqlite", "postgresql", "postgres", "mysql", "mariadb"})
+KNOW_DATABASES = ("storage.dialects.", "storage.migrations.")
+"""Where what a database decides is decided; the migrations keep what they have once decided."""
+
 Sources = dict[str, str]
 """Source text by dotted module name, without the package's own."""
 
@@ -93,6 +97,21 @@ def circle(sources: Sources) -> list[str]:
     except CycleError as exc:
         return list(exc.args[1])
     return []
+
+
+def database_names(sources: Sources) -> list[str]:
+    """Return where a database is named, its dialect imported, or its name asked for."""
+    found = []
+    for module, source in sources.items():
+        if module.startswith(KNOW_DATABASES):
+            continue
+        found += [f"{module} imports {name}" for name in imports(source) if name.startswith("sqlalchemy.dialects")]
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Constant) and str(node.value).partition("+")[0] in DATABASES:
+                found.append(f"{module} names {node.value}")
+            elif isinstance(node, ast.Attribute) and ast.unparse(node).endswith(("dialect.name", "get_backend_name")):
+                found.append(f"{module} asks for the name")
+    return found
 
 
 def foreign_to_standard_library(source: str) -> list[str]:
@@ -178,6 +197,16 @@ def test_the_worker_and_what_it_stands_on_know_only_the_standard_library(sources
 def test_sqlite_is_opened_by_python_s_own_module_alone(sources: Sources) -> None:
     others = ("adbc", "connectorx", "duckdb", "apsw")
     assert [m for m, source in sources.items() for name in imports(source) if name.startswith(others)] == []
+
+
+def test_what_a_database_decides_is_decided_in_one_place(sources: Sources) -> None:
+    assert database_names(sources) == []
+    for planted in (
+        "x = url == 'postgresql+psycopg'",
+        "x = bind.dialect.name",
+        "from sqlalchemy.dialects import mysql",
+    ):
+        assert database_names({"writing.x": planted}), planted
 
 
 def test_everything_is_annotated_and_documented(sources: Sources) -> None:

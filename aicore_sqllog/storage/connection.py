@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from aicore_sqllog.errors import ConfigurationError
+from aicore_sqllog.storage.dialects.lookup import dialect_of, with_known_name
 from aicore_sqllog.storage.drivers import choose, require
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ SYNC_FIRST = ("CONNECTION_STRING", "ASYNC_CONNECTION_STRING")
 ASYNC_FIRST = ("ASYNC_CONNECTION_STRING", "CONNECTION_STRING")
 DEFAULT_URL = "sqlite:///aicore_sqllog.db"
 
-_BARE = ("sqlite", "postgresql", "mysql", "mariadb")
-"""URLs that name no driver: one that is installed is chosen when it is opened."""
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -41,22 +39,27 @@ class Place:
     schema: str | None = None
 
     @property
+    def file(self) -> Path | None:
+        """The absolute path of the file that is the database; None where it is a server."""
+        return dialect_of(self.url).file_of(self.url)
+
+    @property
     def is_sqlite(self) -> bool:
-        """Whether it is a SQLite file."""
-        return self.url.get_backend_name() == "sqlite"
+        """Whether it is a file."""
+        return self.file is not None
 
     @property
     def sqlite_path(self) -> Path:
-        """The absolute path of the SQLite file."""
-        database = self.url.database or ""
-        return Path(database.removeprefix("file:").partition("?")[0])
+        """The absolute path of the file."""
+        return self.file or Path()
 
     def file_identity(self) -> tuple[int, int] | None:
-        """Return what tells the SQLite file from another at its path; None if there is none, or it is lent to us."""
-        if not self.is_sqlite or self.borrowed is not None:
+        """Return what tells the file from another at its path; None if there is none, or it is lent to us."""
+        path = self.file
+        if path is None or self.borrowed is not None:
             return None
         try:
-            found = self.sqlite_path.stat()
+            found = path.stat()
         except OSError:
             return None
         return found.st_dev, found.st_ino
@@ -68,7 +71,7 @@ class Place:
         The child gets a pool of its own, that connects as the lender's does; listeners on the
         engine itself, not on its pool or dialect, stay behind.
         """
-        if not isinstance(self.borrowed, Engine) or _is_memory(self.url):
+        if not isinstance(self.borrowed, Engine) or dialect_of(self.url).is_in_memory(self.url):
             return self
         lent = self.borrowed
         own = Engine(
@@ -121,7 +124,7 @@ def _is_async_engine(connection: object) -> "TypeGuard[AsyncEngine]":
 def _lent_place(
     engine: "Engine | AsyncEngine", url: URL, pool: object, schema: str | None, *, is_usable: bool
 ) -> Place:
-    if _is_memory(url) and not (is_usable and type(pool).__name__ == "StaticPool"):
+    if dialect_of(url).is_in_memory(url) and not (is_usable and type(pool).__name__ == "StaticPool"):
         raise ConfigurationError(
             f"connection={show_url(url)!r} keeps SQLite in memory, with a database of its own for each thread: "
             "what the handler's thread writes is nowhere else. Give a file, or an engine with poolclass=StaticPool."
@@ -130,7 +133,7 @@ def _lent_place(
 
 
 def _checked(place: Place) -> Place:
-    if place.schema is not None and place.is_sqlite:
+    if place.schema is not None and not dialect_of(place.url).has_schemas:
         raise ConfigurationError(f"schema={place.schema!r} cannot work: SQLite has no schemas. Leave it out.")
     return place
 
@@ -150,10 +153,9 @@ def _parse(origin: str, value: object) -> URL:
         )
     try:
         url = make_url(value)
-        if url.get_backend_name() == "postgres":  # SQLAlchemy no longer knows it, and people still write it
-            url = url.set(drivername=url.drivername.replace("postgres", "postgresql", 1))
-        if url.drivername not in _BARE:
-            url.get_dialect()
+        url = with_known_name(url)
+        if dialect_of(url).drivers is None or "+" in url.drivername:
+            url.get_dialect()  # a bare name is left: a driver that is installed is chosen when it is opened
     except (ArgumentError, ValueError, ImportError):
         # The value may hold a password anywhere, so it is not shown, nor is an error that quotes it.
         raise ConfigurationError(
@@ -164,21 +166,10 @@ def _parse(origin: str, value: object) -> URL:
 
 
 def _absolute(url: URL, origin: str) -> URL:
-    if url.get_backend_name() != "sqlite":
-        return url
-    if _is_memory(url):
+    dialect = dialect_of(url)
+    if dialect.is_in_memory(url):
         raise ConfigurationError(
             f"{origin} is SQLite in memory: the handler's thread and each reader would have a database of its own. "
             "Give a file, for example sqlite:////tmp/llm.db."
         )
-    database = url.database or ""
-    prefix = "file:" if database.startswith("file:") else ""
-    path = os.path.abspath(database.removeprefix("file:"))
-    return url.set(database=prefix + path)
-
-
-def _is_memory(url: URL) -> bool:
-    if url.get_backend_name() != "sqlite":
-        return False
-    database = url.database or ""
-    return database in ("", ":memory:") or ":memory:" in database or url.query.get("mode") == "memory"
+    return dialect.absolute(url)

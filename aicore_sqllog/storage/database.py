@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from aicore_sqllog.process.fork_guard import Fence
+from aicore_sqllog.storage.dialects.generic import Purpose
+from aicore_sqllog.storage.dialects.lookup import dialect_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -45,7 +47,7 @@ class SyncDatabase:
 
     def run(self, work: Callable[[sa.Connection], T]) -> T:
         with self.engine.begin() as connection:
-            _begin(connection)
+            dialect_of(connection).begin(connection, Purpose.WRITE)
             return work(connection)
 
     def close(self) -> None:
@@ -112,7 +114,7 @@ class LoopDatabase:
 
     async def _run(self, work: Callable[[sa.Connection], T]) -> T:
         def begin_and_work(connection: sa.Connection) -> T:
-            _begin(connection)
+            dialect_of(connection).begin(connection, Purpose.WRITE)
             return work(connection)
 
         async with self.engine.begin() as connection:
@@ -128,12 +130,3 @@ class LoopDatabase:
 
 _TRANSACTION_SECONDS = 120.0
 """For a transaction through an asynchronous driver; one statement of it may take half of that."""
-
-_POSTGRESQL_LIMITS = {"statement_timeout": "60s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"}
-
-
-def _begin(connection: sa.Connection) -> None:
-    """Bound what the transaction may wait for; local to it, as a pooler in transaction mode demands."""
-    if connection.dialect.name == "postgresql":
-        settings = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _POSTGRESQL_LIMITS.items())
-        connection.exec_driver_sql(f"SELECT {settings}")

@@ -5,17 +5,16 @@ We are a guest in the database: nothing but our own tables is seen or touched. A
 only where something has to be done.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, Literal
-from zlib import crc32
+from collections.abc import Callable
+from types import ModuleType
+from typing import Literal
 
 import sqlalchemy as sa
 
 from aicore_sqllog.errors import SchemaError
 from aicore_sqllog.process.fork_guard import IMPORTS
-from aicore_sqllog.storage import mysql
+from aicore_sqllog.storage.dialects.lookup import dialect_of
+from aicore_sqllog.storage.migrations.quiet import quiet
 from aicore_sqllog.storage.revisions import HEAD, VERSION_TABLE, Found, look, refuse_unusable
 
 __all__ = ["MigrateMode", "downgrade", "ensure_schema", "upgrade"]
@@ -24,7 +23,6 @@ MigrateMode = Literal["auto", "check", "off"]
 
 Say = Callable[[str], None]
 
-_LOCK_SECONDS = 60
 _UPGRADE = (
     'Run `aicore-sqllog upgrade --connection ...`, or give SQLLogHandler migrate="auto", '
     "or bring them up with your own Alembic."
@@ -66,76 +64,49 @@ def upgrade(connection: sa.Connection, schema: str | None = None, revision: str 
     Bring the tables up to *revision*, and return what was found; safe beside other processes that do the same.
 
     What a crash left half done is completed: where the version table and the columns tell
-    different things, every revision is gone through again, for each step looks before it acts.
+    different things, every revision is gone through again, because each step looks before it acts.
     Tables of a later revision are left alone.
     """
-    with _alone(connection, schema):  # also to look: MySQL shows no table that is being changed
+    # The lock is held to look, too: MySQL shows no table that is being changed.
+    with dialect_of(connection).migration_lock(connection, schema):
         found = look(connection, schema)
         if not found.is_later and not found.stamped == found.shown == HEAD:
             _create_schema(connection, schema)
-            if found.stamped is not None and found.stamped != found.shown:
-                _run(connection, schema, lambda script, heads: script._stamp_revs("base", heads))
-            _run(connection, schema, lambda script, heads: script._upgrade_revs(revision, heads))
+            reached = found.stamped if found.stamped == found.shown else None
+            _runner().run_up(connection, VERSION_TABLE, schema, reached, revision)
         return found
 
 
 def downgrade(connection: sa.Connection, schema: str | None = None, revision: str = "base") -> None:
-    """Bring the tables down to *revision*; what the dropped columns and tables held is lost."""
-    with _alone(connection, schema):
+    """
+    Bring the tables down to *revision*; what the dropped columns and tables held is lost.
+
+    Raises:
+        SchemaError: If they are at an earlier revision, or at one that a later version made.
+    """
+    target = None if revision == "base" else revision
+    with dialect_of(connection).migration_lock(connection, schema):
         found = look(connection, schema)
-        if found.stamped is None and found.shown is not None:
-            _run(connection, schema, lambda script, heads: script._stamp_revs(found.shown, heads))
-        _run(connection, schema, lambda script, heads: script._downgrade_revs(revision, heads))
+        if found.is_later:
+            raise SchemaError(
+                f"The tables are at revision {found.stamped}, which this version does not know; its last is {HEAD}. "
+                "Run the downgrade of the version of aicore-sqllog that made them."
+            )
+        if target is not None and (found.revision is None or found.revision < target):
+            what = "There are no tables" if found.revision is None else f"The tables are at revision {found.revision}"
+            raise SchemaError(f"{what}, so there is no way down to {revision}. Run `aicore-sqllog upgrade {revision}`.")
+        start = found.stamped if found.stamped == found.shown else HEAD
+        if start is not None:
+            _runner().run_down(connection, VERSION_TABLE, schema, start, target)
 
 
-def _run(connection: sa.Connection, schema: str | None, steps: Callable[[Any, Any], Any]) -> None:
-    """Run the steps that *steps* gives for a script directory and the current heads."""
-    with IMPORTS:
-        from alembic.operations import Operations
-        from alembic.runtime.migration import MigrationContext
-        from alembic.script import ScriptDirectory
-
-        from aicore_sqllog.storage.migrations import steps as _steps  # noqa: F401  # which the revisions import
-
-    folder = Path(__file__).parent / "migrations"
-    script = ScriptDirectory(folder, version_locations=[str(folder / "versions")])
-    context = MigrationContext.configure(
-        connection,
-        opts={
-            "version_table": VERSION_TABLE,
-            "version_table_schema": schema,
-            "fn": lambda heads, _context: steps(script, heads),
-        },
-    )
-    with Operations.context(context):
-        context.run_migrations()
+def _runner() -> ModuleType:
+    """Return what runs revisions; it and Alembic, which takes long to import, are loaded when there is work."""
+    with IMPORTS, quiet():
+        from aicore_sqllog.storage.migrations import runner
+    return runner
 
 
 def _create_schema(connection: sa.Connection, schema: str | None) -> None:
     if schema is not None and not sa.inspect(connection).has_schema(schema):
         connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
-
-
-@contextmanager
-def _alone(connection: sa.Connection, schema: str | None) -> Iterator[None]:
-    """Let one process at a time in; SQLite's write lock, which the transaction holds, does that by itself."""
-    name = "aicore_sqllog"
-    if connection.dialect.name == "postgresql":
-        # Until the end of the transaction, which a pooler in transaction mode keeps on one connection.
-        key = crc32(f"{name}/{schema or ''}".encode())
-        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({key})")
-        yield
-    elif connection.dialect.name in mysql.DIALECTS:
-        database = schema or connection.engine.url.database or ""
-        lock = f"{name}.{crc32(database.encode()):08x}"  # locks are the server's, and have 64 characters at most
-        taken = connection.scalar(sa.select(sa.func.get_lock(lock, _LOCK_SECONDS)))
-        if taken != 1:
-            raise SchemaError("Another process has been migrating the tables for a minute. This is tried again.")
-        try:
-            yield
-        finally:
-            with suppress(sa.exc.SQLAlchemyError):  # it ends with the connection if that is gone
-                connection.scalar(sa.select(sa.func.release_lock(lock)))
-    else:
-        yield

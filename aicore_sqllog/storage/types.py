@@ -10,15 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from aicore_sqllog.storage.dialects.lookup import dialect_of
 from aicore_sqllog.values.text import NAME_LENGTH
 
 __all__ = ["EncodedJson", "Id", "Json", "Name", "Text", "UtcDateTime"]
-
-_MYSQL_FAMILY = ("mysql", "mariadb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +33,7 @@ class Id(TypeDecorator[uuid.UUID]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name == "postgresql":
-            return dialect.type_descriptor(postgresql.UUID(as_uuid=False))
-        if dialect.name in _MYSQL_FAMILY:
-            return dialect.type_descriptor(mysql.CHAR(36, charset="ascii", collation="ascii_bin"))
-        return dialect.type_descriptor(sa.CHAR(36))
+        return dialect.type_descriptor(dialect_of(dialect).identifier())
 
     def process_bind_param(self, value: uuid.UUID | str | None, dialect: Dialect) -> str | None:
         if value is None or type(value) is str:
@@ -61,15 +55,13 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name in _MYSQL_FAMILY:
-            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
-        return dialect.type_descriptor(sa.DateTime(timezone=dialect.name == "postgresql"))
+        return dialect.type_descriptor(dialect_of(dialect).instant())
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
         utc = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-        return utc if dialect.name == "postgresql" else utc.replace(tzinfo=None)
+        return utc if dialect_of(dialect).instants_have_zones else utc.replace(tzinfo=None)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
@@ -85,9 +77,7 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name == "postgresql":
-            return dialect.type_descriptor(postgresql.JSONB(none_as_null=True))
-        return dialect.type_descriptor(sa.JSON(none_as_null=True))
+        return dialect.type_descriptor(dialect_of(dialect).json())
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
         # Overridden whole: the usual hook runs before the encoder, which would encode the text again.
@@ -104,15 +94,10 @@ class _BinaryText(TypeDecorator[str]):
 
     impl: TypeEngine[Any] | type[TypeEngine[Any]] = sa.Text()
     cache_ok = True
+    stored_length: int | None = None
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name in _MYSQL_FAMILY:
-            collation = "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
-            return dialect.type_descriptor(self._mysql_type(collation))
-        return self.impl_instance
-
-    def _mysql_type(self, collation: str) -> TypeEngine[Any]:
-        return mysql.LONGTEXT(charset="utf8mb4", collation=collation)
+        return dialect_of(dialect).text(dialect, self.stored_length)
 
 
 class Text(_BinaryText):
@@ -126,6 +111,4 @@ class Name(_BinaryText):
 
     impl = sa.String(NAME_LENGTH)
     cache_ok = True
-
-    def _mysql_type(self, collation: str) -> TypeEngine[Any]:
-        return mysql.VARCHAR(NAME_LENGTH, charset="utf8mb4", collation=collation)
+    stored_length = NAME_LENGTH

@@ -6,7 +6,9 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from aicore_sqllog import SQLLogHandler
-from aicore_sqllog.storage import database, engines
+from aicore_sqllog.storage import database
+from aicore_sqllog.storage.dialects import mysql
+from aicore_sqllog.storage.dialects.generic import Purpose
 from tests.support.processes import wait_until
 from tests.support.proxy import FaultProxy
 from tests.support.servers import execute
@@ -18,7 +20,7 @@ CALL = {"provider": "p", "model": "m", "response": "r"}
 def test_a_silent_server_is_given_up_and_asked_again(
     url: str, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(engines._WRITER_CONNECT_ARGS, "pymysql", {"read_timeout": 1})
+    monkeypatch.setitem(mysql._ANSWER_SECONDS, Purpose.WRITE, 1)
     target = make_url(url)
     with FaultProxy(target) as proxy:
         handler = SQLLogHandler(proxy.through(target), flush_interval=3600)

@@ -1,1 +1,1 @@
-"""The revisions of our tables, as Alembic scripts; run by ``storage/migrate.py``, never from a folder of the user's."""
+"""The revisions of our tables: plain modules in a fixed list, so that a zip or a frozen application has them too."""

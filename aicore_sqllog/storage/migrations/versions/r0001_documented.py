@@ -3,15 +3,16 @@ The three tables as they are documented.
 """
 
 import sqlalchemy as sa
+from alembic.operations import Operations
 
-from aicore_sqllog.storage.migrations import steps
+from aicore_sqllog.storage.migrations.steps import Steps
 
-revision = "0001"
-down_revision = None
+REVISION = "0001"
 
 
-def upgrade() -> None:
+def upgrade(operations: Operations) -> None:
     """Create the three tables and their indexes."""
+    steps = Steps(operations)
     steps.create_table(
         "llm_sessions",
         sa.Column("session_id", steps.identifier(), nullable=False),
@@ -56,7 +57,8 @@ def upgrade() -> None:
     steps.create_index("llm_messages", "operation_id", "sequence_number")
 
 
-def downgrade() -> None:
+def downgrade(operations: Operations) -> None:
     """Drop the three tables, with what is in them."""
+    steps = Steps(operations)
     for table in ("llm_messages", "llm_operations", "llm_sessions"):
         steps.drop_table(table)

@@ -3,19 +3,20 @@ Columns for what every log of this kind ends up looking for, all nullable, and a
 """
 
 import sqlalchemy as sa
+from alembic.operations import Operations
 
-from aicore_sqllog.storage.migrations import steps
+from aicore_sqllog.storage.migrations.steps import Steps
 
-revision = "0002"
-down_revision = "0001"
+REVISION = "0002"
 
 _NAMES_BEFORE = ("workspace", "agent_id", "user_id")
 _NAMES_AFTER = ("response_model", "finish_reason", "error_type")
 _COUNTS = ("cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "time_to_first_token_ms")
 
 
-def upgrade() -> None:
+def upgrade(operations: Operations) -> None:
     """Add the columns, the table and the indexes."""
+    steps = Steps(operations)
     steps.add_columns("llm_sessions", sa.Column("session_key", steps.name()))
     steps.add_columns(
         "llm_operations",
@@ -42,8 +43,9 @@ def upgrade() -> None:
     steps.create_index("llm_log_losses", "first_at")
 
 
-def downgrade() -> None:
+def downgrade(operations: Operations) -> None:
     """Drop what the upgrade added, with what is in it."""
+    steps = Steps(operations)
     steps.drop_table("llm_log_losses")
     steps.drop_index("llm_sessions", "session_key")
     steps.drop_index("llm_operations", "parent_operation_id")

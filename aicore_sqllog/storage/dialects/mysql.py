@@ -1,0 +1,180 @@
+"""
+MySQL and MariaDB: careful settings, because by default they store what does not fit cut, and say nothing.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, Literal
+from zlib import crc32
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import mysql
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.types import TypeEngine
+
+from aicore_sqllog.errors import SchemaError
+from aicore_sqllog.storage.dialects.generic import (
+    CONNECT_SECONDS,
+    MIGRATION_SECONDS,
+    SOCKET_SECONDS,
+    Driver,
+    Drivers,
+    GenericDialect,
+    Purpose,
+)
+from aicore_sqllog.storage.kinds import (
+    CONTENTION,
+    DISK_FULL,
+    NO_DATABASE,
+    NO_TABLES,
+    OVERSIZE,
+    PASSWORD,
+    POISON,
+    READ_ONLY,
+    RIGHTS,
+    TRANSIENT,
+    Verdict,
+)
+
+__all__ = ["MysqlDialect"]
+
+_LOCK_SECONDS = 10
+_MIGRATION_LOCK_SECONDS = 60
+_HAVE_SOCKET_TIMEOUTS = ("pymysql", "mysqldb")
+_ANSWER_SECONDS = {Purpose.WRITE: SOCKET_SECONDS, Purpose.MIGRATE: MIGRATION_SECONDS}
+
+_UNKNOWN_DATABASE = 1049
+_DATABASE_EXISTS = 1007
+
+
+class MysqlDialect(GenericDialect):
+    """A MySQL or MariaDB server, which SQLAlchemy tells apart on connecting."""
+
+    names = ("mysql", "mariadb")
+    drivers = Drivers(
+        [Driver("pymysql", "pymysql"), Driver("mysqldb", "MySQLdb")],
+        [Driver("asyncmy", "asyncmy"), Driver("aiomysql", "aiomysql")],
+        "mysql",
+    )
+    ends_connection_on_large_statements = True
+
+    def connect_args(self, driver: str, purpose: Purpose) -> Mapping[str, Any]:
+        arguments = {"connect_timeout": CONNECT_SECONDS} if driver else {}
+        if driver in _HAVE_SOCKET_TIMEOUTS and purpose in _ANSWER_SECONDS:
+            seconds = _ANSWER_SECONDS[purpose]
+            arguments |= {"read_timeout": seconds, "write_timeout": seconds}
+        return arguments
+
+    def engine_settings(self, driver: str, purpose: Purpose) -> Mapping[str, Any]:
+        settings = super().engine_settings(driver, purpose)
+        if purpose is Purpose.READ:
+            return settings
+        return {**settings, "isolation_level": "READ COMMITTED"}  # the default locks gaps, and writers wait
+
+    def prepare_engine(self, engine: Engine, url: URL, purpose: Purpose) -> None:
+        if purpose is not Purpose.READ:
+            import encodings.idna  # noqa: F401  # by connecting, if it is not imported here
+
+            event.listen(engine, "connect", _on_connect)
+
+    @contextmanager
+    def migration_lock(self, connection: sa.Connection, schema: str | None) -> Iterator[None]:
+        database = schema or connection.engine.url.database or ""
+        # Locks are the server's, and their names have 64 characters at most.
+        lock = f"aicore_sqllog.{crc32(database.encode()):08x}"
+        taken = connection.scalar(sa.select(sa.func.get_lock(lock, _MIGRATION_LOCK_SECONDS)))
+        if taken != 1:
+            raise SchemaError("Another process has been migrating the tables for a minute. This is tried again.")
+        try:
+            yield
+        finally:
+            with suppress(SQLAlchemyError):  # it ends with the connection if that is gone
+                connection.scalar(sa.select(sa.func.release_lock(lock)))
+
+    def insert_ignoring(self, model: type[Any]) -> sa.Insert:
+        # Never INSERT IGNORE, which also stores what does not fit cut, and drops a row whose parent is missing.
+        (key,) = sa.inspect(model).primary_key
+        return mysql.insert(model).on_duplicate_key_update({key.name: key})
+
+    def largest_row(self, connection: sa.Connection) -> int | None:
+        return int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
+
+    def read_error(self, error: BaseException) -> Verdict | None:
+        number = _number_of(error)
+        return None if number is None else _VERDICTS.get(number, TRANSIENT)
+
+    def error_text(self, error: BaseException) -> str | None:
+        number = _number_of(error)
+        if number is None:
+            return None
+        text = str(error.args[1])
+        return _QUOTED.sub("'…'", text) if number in _QUOTE_VALUES else text
+
+    def says_database_is_missing(self, url: URL, error: DBAPIError) -> bool:
+        arguments = getattr(error.orig, "args", ()) or (None,)
+        return bool(arguments[0] == _UNKNOWN_DATABASE)
+
+    def create_database(self, url: URL) -> Literal["created", "there"]:
+        from sqlalchemy_utils import create_database
+
+        try:
+            create_database(url, encoding="utf8mb4")
+        except DBAPIError as exc:
+            if exc.orig is not None and exc.orig.args[:1] == (_DATABASE_EXISTS,):
+                return "there"
+            raise
+        return "created"
+
+    def identifier(self) -> TypeEngine[Any]:
+        return mysql.CHAR(36, charset="ascii", collation="ascii_bin")
+
+    def instant(self) -> TypeEngine[Any]:
+        return mysql.DATETIME(fsp=6)
+
+    def text(self, dialect: sa.Dialect, length: int | None) -> TypeEngine[Any]:
+        # Other collations take GPT-4, or `gpt-4 `, for gpt-4; utf8mb4_bin ignores spaces at the end.
+        collation = "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
+        if length is None:
+            return mysql.LONGTEXT(charset="utf8mb4", collation=collation)
+        return mysql.VARCHAR(length, charset="utf8mb4", collation=collation)
+
+
+def _on_connect(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    try:
+        # Without strict mode the server cuts what does not fit, and says nothing.
+        cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')")
+        # For rows, and for a table that a backup or an ALTER TABLE holds: an error that can be told from a lost server.
+        cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {_LOCK_SECONDS}, lock_wait_timeout = {_LOCK_SECONDS}")
+    finally:
+        cursor.close()
+
+
+def _number_of(error: BaseException) -> int | None:
+    """Return the error number that MySQL's drivers give as the first of two arguments."""
+    if len(error.args) != 2 or isinstance(error, OSError):
+        return None
+    number, text = error.args
+    return number if isinstance(number, int) and isinstance(text, str) else None
+
+
+_QUOTE_VALUES = (1062, 1064, 1292, 1366)
+"""Errors that quote the value, or a piece of the statement with its values."""
+
+_QUOTED = re.compile("'.*'", re.DOTALL)
+
+_VERDICTS: Mapping[int, Verdict] = {
+    **dict.fromkeys((1020, 1205, 1213, 1684), CONTENTION),
+    **dict.fromkeys((1044, 1142, 1143, 1227, 1370), RIGHTS),
+    **dict.fromkeys((1045, 1698, 1251), PASSWORD),
+    1049: NO_DATABASE,
+    **dict.fromkeys((1054, 1146), NO_TABLES),
+    **dict.fromkeys((1290, 1792, 1836), READ_ONLY),
+    **dict.fromkeys((1021, 1114), DISK_FULL),
+    **dict.fromkeys((1153, 1301), OVERSIZE),
+    **dict.fromkeys((1048, 1062, 1264, 1265, 1292, 1364, 1366, 1406, 1451, 1452, 1526, 1644, 3140, 3819, 4025), POISON),
+}
+"""By error number."""

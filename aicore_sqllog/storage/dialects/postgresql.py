@@ -1,0 +1,197 @@
+"""
+PostgreSQL: made for poolers too, which give each transaction another server connection and refuse start-up options.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+from zlib import crc32
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+from sqlalchemy.types import TypeEngine
+
+from aicore_sqllog.errors import DatabaseError
+from aicore_sqllog.storage.dialects.generic import (
+    CONNECT_SECONDS,
+    MIGRATION_SECONDS,
+    SOCKET_SECONDS,
+    Driver,
+    Drivers,
+    GenericDialect,
+    Purpose,
+)
+from aicore_sqllog.storage.kinds import (
+    CONTENTION,
+    DISK_FULL,
+    NO_DATABASE,
+    NO_TABLES,
+    OVERSIZE,
+    PASSWORD,
+    POISON,
+    READ_ONLY,
+    RIGHTS,
+    TRANSIENT,
+    Verdict,
+)
+
+__all__ = ["PostgresqlDialect"]
+
+_LIBPQ = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": SOCKET_SECONDS * 1000}
+# Poolers in transaction mode give each transaction another server connection, where a statement that
+# was prepared before is unknown: nothing is prepared under a name.
+_CONNECT_ARGS: Mapping[str, Mapping[str, Any]] = {
+    "psycopg2": _LIBPQ,
+    "psycopg": {**_LIBPQ, "prepare_threshold": None},
+    "asyncpg": {
+        "timeout": CONNECT_SECONDS,
+        "statement_cache_size": 0,
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": lambda: "",
+    },
+}
+_ASYNCPG_COMMAND_SECONDS = {Purpose.WRITE: SOCKET_SECONDS, Purpose.MIGRATE: MIGRATION_SECONDS}
+
+_SSL_MODE = {"sslmode": "ssl"}
+_ASYNCPG_TAKES = frozenset({"ssl", "host", "port", "passfile", "target_session_attrs", "direct_tls"})
+_ASYNCPG_ALONE = frozenset(
+    {"timeout", "command_timeout", "statement_cache_size", "prepared_statement_cache_size", "direct_tls"}
+)
+
+_WRITER_LIMITS = {"statement_timeout": "60s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"}
+_MIGRATION_LIMITS = {"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+
+_UNKNOWN_DATABASE = "3D000"
+_MAINTENANCE_DATABASE = "postgres"
+_CREATION_LOCK = 0x11A10610
+"""The number of a lock on the server, so that of many processes that start at once one creates the database."""
+
+
+class PostgresqlDialect(GenericDialect):
+    """A PostgreSQL server, behind a pooler or not."""
+
+    names = ("postgresql",)
+    drivers = Drivers(
+        [Driver("psycopg", "psycopg"), Driver("psycopg2", "psycopg2")],
+        [Driver("psycopg", "psycopg"), Driver("asyncpg", "asyncpg")],
+        "postgres",
+    )
+    instants_have_zones = True
+    waits_for_stored_rows = False
+
+    def translated(self, url: URL, old: str, new: str) -> URL:
+        if new == "asyncpg" and old != "asyncpg":
+            query = {_SSL_MODE.get(name, name): value for name, value in url.query.items()}
+            return url.set(query={name: value for name, value in query.items() if name in _ASYNCPG_TAKES})
+        if old == "asyncpg" and new != "asyncpg":
+            names = {ours: libpq for libpq, ours in _SSL_MODE.items()}
+            return url.set(query={names.get(n, n): value for n, value in url.query.items() if n not in _ASYNCPG_ALONE})
+        return url
+
+    def connect_args(self, driver: str, purpose: Purpose) -> Mapping[str, Any]:
+        own = _CONNECT_ARGS.get(driver, {})
+        if driver == "asyncpg" and purpose in _ASYNCPG_COMMAND_SECONDS:
+            return {**own, "command_timeout": _ASYNCPG_COMMAND_SECONDS[purpose]}
+        return own
+
+    def engine_settings(self, driver: str, purpose: Purpose) -> Mapping[str, Any]:
+        settings = super().engine_settings(driver, purpose)
+        # Without this psycopg2 sends an insert that ignores conflicts row by row.
+        return {**settings, "executemany_mode": "values_plus_batch"} if driver == "psycopg2" else settings
+
+    def begin(self, connection: sa.Connection, purpose: Purpose) -> None:
+        if purpose is not Purpose.READ:
+            _set_locally(connection, _WRITER_LIMITS)
+
+    @contextmanager
+    def migration_lock(self, connection: sa.Connection, schema: str | None) -> Iterator[None]:
+        # Until the end of the transaction, which a pooler in transaction mode keeps on one connection.
+        key = crc32(f"aicore_sqllog/{schema or ''}".encode())
+        _set_locally(connection, _MIGRATION_LIMITS)
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({key})")
+        # What waits for a table makes all who come later wait: the next attempt is better than a long queue.
+        _set_locally(connection, {"lock_timeout": _WRITER_LIMITS["lock_timeout"]})
+        yield
+
+    def insert_ignoring(self, model: type[Any]) -> sa.Insert:
+        return postgresql.insert(model).on_conflict_do_nothing()
+
+    def read_error(self, error: BaseException) -> Verdict | None:
+        state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+        if isinstance(state, str):
+            return _VERDICTS.get(state) or _VERDICTS.get(state[:2], TRANSIENT)
+        said = str(error).partition("FATAL:")[2]
+        return next((verdict for words, verdict in _LIBPQ_TEXTS if words in said), None)
+
+    def says_database_is_missing(self, url: URL, error: DBAPIError) -> bool:
+        if getattr(error.orig, "sqlstate", None) == _UNKNOWN_DATABASE:
+            return True
+        # On connecting, libpq gives a text and no code; in every language it quotes the database's name.
+        return bool(url.database) and f'"{url.database}"' in str(error.orig).partition("failed: ")[2]
+
+    def create_database(self, url: URL) -> Literal["created", "there"]:
+        from sqlalchemy_utils import create_database
+
+        server = sa.create_engine(url.set(database=_MAINTENANCE_DATABASE), poolclass=NullPool)
+        databases = sa.table("pg_database", sa.column("datname", sa.String))
+        with server.begin() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})")
+            found = sa.select(databases.c.datname).where(databases.c.datname == url.database)
+            if connection.scalar(found) is not None:
+                return "there"
+            may_create = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+            if not connection.exec_driver_sql(may_create).scalar():
+                raise DatabaseError(
+                    f"There is no database {url.database!r}, and the user {url.username!r} may not create it. "
+                    "Create it, or give another user in the connection."
+                )
+            create_database(url)
+        return "created"
+
+    def identifier(self) -> TypeEngine[Any]:
+        return postgresql.UUID(as_uuid=False)
+
+    def instant(self) -> TypeEngine[Any]:
+        return sa.DateTime(timezone=True)
+
+    def json(self) -> TypeEngine[Any]:
+        return postgresql.JSONB(none_as_null=True)
+
+    def by_code_point(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return column.collate("C")
+
+
+def _set_locally(connection: sa.Connection, settings: Mapping[str, str]) -> None:
+    """Make *settings* hold until the end of the transaction, as a pooler in transaction mode demands."""
+    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+    connection.exec_driver_sql(f"SELECT {calls}")
+
+
+_VERDICTS: Mapping[str, Verdict] = {
+    "40": CONTENTION,
+    "55P03": CONTENTION,
+    "25006": READ_ONLY,
+    "28": PASSWORD,
+    "3D": NO_DATABASE,
+    "3F": NO_TABLES,
+    "42501": RIGHTS,
+    "42": NO_TABLES,
+    "53100": DISK_FULL,
+    "54": OVERSIZE,
+    "21": POISON,
+    "22": POISON,
+    "23": POISON,
+    **dict.fromkeys(("27", "38", "39", "44", "P0"), POISON),  # a trigger's, a function's, a view's refusal
+}
+"""By SQLSTATE, or its first two characters."""
+
+_LIBPQ_TEXTS = (
+    ("password", PASSWORD),
+    ("role ", PASSWORD),
+    ("database ", NO_DATABASE),
+    ("pg_hba.conf", RIGHTS),
+)
+"""On connecting libpq gives no code; what the server said follows ``FATAL:``."""

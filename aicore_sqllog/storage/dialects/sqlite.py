@@ -1,0 +1,159 @@
+"""
+SQLite: what its connections need, each setting with what breaks without it.
+
+SQLite is opened through Python's own ``sqlite3`` alone (and aiosqlite, which is the same library):
+a second copy of SQLite in one process drops the first one's file locks and loses committed rows.
+"""
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.pool import NullPool
+
+from aicore_sqllog.storage.dialects.generic import Driver, Drivers, GenericDialect, Purpose
+from aicore_sqllog.storage.kinds import (
+    CONTENTION,
+    DISK_FULL,
+    NO_FOLDER,
+    NO_TABLES,
+    OVERSIZE,
+    POISON,
+    READ_ONLY,
+    RIGHTS,
+    TRANSIENT,
+    Kind,
+    Verdict,
+)
+
+__all__ = ["SqliteDialect"]
+
+_BUSY_SECONDS = 5.0
+"""How long a statement waits for another writer's lock before it is an error that is tried again."""
+
+_WAL_SECONDS = 5.0
+_WAL_PAUSE_SECONDS = 0.02
+
+
+class SqliteDialect(GenericDialect):
+    """A file, which many processes may open."""
+
+    names = ("sqlite",)
+    drivers = Drivers([Driver("", "sqlite3")], [Driver("aiosqlite", "aiosqlite")], "all")
+    waits_for_stored_rows = False
+    has_schemas = False
+
+    def file_of(self, url: URL) -> Path | None:
+        database = url.database or ""
+        return Path(database.removeprefix("file:").partition("?")[0])
+
+    def is_in_memory(self, url: URL) -> bool:
+        database = url.database or ""
+        return database in ("", ":memory:") or ":memory:" in database or url.query.get("mode") == "memory"
+
+    def absolute(self, url: URL) -> URL:
+        database = url.database or ""
+        prefix = "file:" if database.startswith("file:") else ""
+        return url.set(database=prefix + os.path.abspath(database.removeprefix("file:")))
+
+    def read_only(self, url: URL) -> URL:
+        database = url.database or ""
+        if not database.startswith("file:"):
+            database = "file:" + quote(database)
+        return url.set(database=database).update_query_dict({"mode": "ro", "uri": "true"})
+
+    def connect_args(self, driver: str, purpose: Purpose) -> Mapping[str, Any]:
+        return {"timeout": _BUSY_SECONDS}
+
+    def engine_settings(self, driver: str, purpose: Purpose) -> Mapping[str, Any]:
+        # A connection is cheap, and one that a reader kept open would go on reading a file that was replaced.
+        return {"poolclass": NullPool} if purpose is Purpose.READ else {}
+
+    def prepare_engine(self, engine: Engine, url: URL, purpose: Purpose) -> None:
+        if purpose is not Purpose.READ:
+            _create_private_file(self.file_of(url))
+            event.listen(engine, "connect", _on_connect)
+            event.listen(engine, "begin", _begin_immediate)
+
+    def insert_ignoring(self, model: type[Any]) -> sa.Insert:
+        return sqlite.insert(model).on_conflict_do_nothing()
+
+    def read_error(self, error: BaseException) -> Verdict | None:
+        name = getattr(error, "sqlite_errorname", None)
+        if name is None:
+            # Values that the driver itself cannot bind have no code.
+            is_refusal = type(error).__module__ == "sqlite3" and type(error).__name__ != "OperationalError"
+            return POISON if is_refusal else None
+        primary = "_".join(str(name).split("_")[:2])
+        return _VERDICTS.get(primary, TRANSIENT)
+
+    def by_code_point(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return column.collate("BINARY")
+
+
+def _create_private_file(path: Path | None) -> None:
+    """Create the database file readable by its owner only, because it holds prompts; leave one that is there alone."""
+    if path is not None:
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+def _on_connect(connection: Any, _record: object) -> None:
+    # The driver's own transactions begin late and unlocked; ours are begun in _begin_immediate.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA foreign_keys = ON")
+        _use_wal(cursor)
+        # In WAL mode this survives a crash of the process; a power loss may take the last commits.
+        cursor.execute("PRAGMA synchronous = NORMAL")
+    finally:
+        cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    """Let readers read while we write. Changing the mode ignores the busy timeout, so it is tried again here."""
+    give_up_at = time.monotonic() + _WAL_SECONDS
+    while cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                raise
+            time.sleep(_WAL_PAUSE_SECONDS)
+        else:
+            return  # a file system that cannot share memory keeps its mode, and that works too
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    # The write lock is taken at once: one taken later, after a read, fails where another wrote meanwhile.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+_VERDICTS: Mapping[str, Verdict] = {
+    "SQLITE_BUSY": CONTENTION,
+    "SQLITE_LOCKED": CONTENTION,
+    "SQLITE_READONLY": READ_ONLY,
+    "SQLITE_CANTOPEN": NO_FOLDER,
+    "SQLITE_PERM": RIGHTS,
+    "SQLITE_AUTH": RIGHTS,
+    "SQLITE_NOTADB": Verdict(Kind.MISCONFIGURED, "The file is no SQLite database: give another path."),
+    "SQLITE_CORRUPT": Verdict(Kind.MISCONFIGURED, "The file is damaged: move it away, and restore it if you need it."),
+    "SQLITE_FULL": DISK_FULL,
+    "SQLITE_IOERR": Verdict(Kind.TRANSIENT, "The disk fails."),
+    "SQLITE_TOOBIG": OVERSIZE,
+    "SQLITE_CONSTRAINT": POISON,
+    "SQLITE_MISMATCH": POISON,
+    "SQLITE_RANGE": POISON,
+    "SQLITE_ERROR": NO_TABLES,
+}
+"""By the primary result code."""
