@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from aicore_sqllog.storage import mysql
 from aicore_sqllog.storage.connection import Place
 from aicore_sqllog.storage.create import create_if_missing
 from aicore_sqllog.storage.database import Database
+from aicore_sqllog.storage.dialects.lookup import dialect_of
 from aicore_sqllog.storage.engines import open_database
 from aicore_sqllog.storage.migrate import MigrateMode, ensure_schema
 
@@ -120,5 +120,4 @@ class Destination:
 
     def _prepare_tables(self, connection: sa.Connection) -> None:
         ensure_schema(connection, self._place.schema, self._migrate, self._say)
-        if connection.dialect.name in mysql.DIALECTS:
-            self.largest_row = mysql.largest_packet(connection)
+        self.largest_row = dialect_of(connection).largest_row(connection)

@@ -15,6 +15,7 @@ from aicore_sqllog.capture.build import Defaults, RecordBuilder
 from aicore_sqllog.capture.snapshot import take_snapshot
 from aicore_sqllog.record.call_record import CallRecord
 from aicore_sqllog.storage import upsert
+from aicore_sqllog.storage.dialects.generic import GenericDialect
 from aicore_sqllog.storage.connection import resolve
 from aicore_sqllog.storage.upsert import _without_stored
 from aicore_sqllog.writing.writer import Writer
@@ -49,8 +50,7 @@ def test_a_batch_tried_again_after_it_was_committed_is_stored_once(url: str) -> 
 
 
 def test_a_database_of_another_kind_gets_plain_inserts_after_a_look(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upsert, "_INSERTS", {})
-    monkeypatch.setattr(upsert, "_LOCK_NOTHING_STORED", ())
+    monkeypatch.setattr(upsert, "dialect_of", lambda source: GenericDialect())
     writer, other = Writer(resolve(url)), Writer(resolve(url))
     one, two, three = (records(10, session_id=key) for key in ("a", "b", "b"))
     assert writer.write(one, 1) == (10, 0, 0, 0, 0)

@@ -68,8 +68,6 @@ class GenericDialect:
     """Whether a bound instant carries its zone; else it is bound naive, in UTC."""
     waits_for_stored_rows: ClassVar[bool] = True
     """Whether an insert that ignores what is stored locks that, so that two writers soon wait for each other."""
-    ends_connection_on_large_statements: ClassVar[bool] = False
-    """Whether a statement that is too large looks like a server that has gone away."""
     has_schemas: ClassVar[bool] = True
 
     # -- URLs --------------------------------------------------------------------------------------

@@ -59,7 +59,6 @@ class MysqlDialect(GenericDialect):
         [Driver("asyncmy", "asyncmy"), Driver("aiomysql", "aiomysql")],
         "mysql",
     )
-    ends_connection_on_large_statements = True
 
     def connect_args(self, driver: str, purpose: Purpose) -> Mapping[str, Any]:
         arguments = {"connect_timeout": CONNECT_SECONDS} if driver else {}

@@ -82,7 +82,13 @@ class SqliteDialect(GenericDialect):
         if purpose is not Purpose.READ:
             _create_private_file(self.file_of(url))
             event.listen(engine, "connect", _on_connect)
-            event.listen(engine, "begin", _begin_immediate)
+
+    def begin(self, connection: sa.Connection, purpose: Purpose) -> None:
+        # The driver begins none before DDL, and elsewhere one without the write lock, which fails when it is
+        # taken later, after a read, and another has written meanwhile.
+        driver_connection: Any = connection.connection.driver_connection
+        if purpose is not Purpose.READ and not driver_connection.in_transaction:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def insert_ignoring(self, model: type[Any]) -> sa.Insert:
         return sqlite.insert(model).on_conflict_do_nothing()
@@ -108,7 +114,7 @@ def _create_private_file(path: Path | None) -> None:
 
 
 def _on_connect(connection: Any, _record: object) -> None:
-    # The driver's own transactions begin late and unlocked; ours are begun in _begin_immediate.
+    # The driver's own transactions begin late and unlocked; ours are begun in SqliteDialect.begin.
     connection.isolation_level = None
     cursor = connection.cursor()
     try:
@@ -132,11 +138,6 @@ def _use_wal(cursor: Any) -> None:
             time.sleep(_WAL_PAUSE_SECONDS)
         else:
             return  # a file system that cannot share memory keeps its mode, and that works too
-
-
-def _begin_immediate(connection: sa.Connection) -> None:
-    # The write lock is taken at once: one taken later, after a read, fails where another wrote meanwhile.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 _VERDICTS: Mapping[str, Verdict] = {
