@@ -107,7 +107,11 @@ def database_names(sources: Sources) -> list[str]:
             continue
         found += [f"{module} imports {name}" for name in imports(source) if name.startswith("sqlalchemy.dialects")]
         for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Constant) and repr(node.value).strip("'").partition("+")[0] in DATABASES:
+            if (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and node.value.partition("+")[0] in DATABASES
+            ):
                 found.append(f"{module} names {node.value}")
             elif isinstance(node, ast.Attribute) and ast.unparse(node).endswith(("dialect.name", "get_backend_name")):
                 found.append(f"{module} asks for the name")

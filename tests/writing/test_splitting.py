@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from aicore_sqllog import SQLLogHandler, polars_from_db
 from aicore_sqllog.batching.counts import Loss, Outcome
-from aicore_sqllog.storage.dialects import mysql
 from aicore_sqllog.storage.connection import resolve
+from aicore_sqllog.storage.dialects import mysql
 from aicore_sqllog.writing.rows import operation_row
 from aicore_sqllog.writing.triage import NotWritten
 from aicore_sqllog.writing.writer import Writer

@@ -15,8 +15,8 @@ from aicore_sqllog.capture.build import Defaults, RecordBuilder
 from aicore_sqllog.capture.snapshot import take_snapshot
 from aicore_sqllog.record.call_record import CallRecord
 from aicore_sqllog.storage import upsert
-from aicore_sqllog.storage.dialects.generic import GenericDialect
 from aicore_sqllog.storage.connection import resolve
+from aicore_sqllog.storage.dialects.generic import GenericDialect
 from aicore_sqllog.storage.upsert import _without_stored
 from aicore_sqllog.writing.writer import Writer
 from tests.support.servers import engine_of, execute
@@ -134,11 +134,11 @@ def test_an_engine_in_memory_works_within_the_process_or_is_refused(log: logging
 def test_our_writes_wait_in_wal_mode_with_foreign_keys(url: str, path: Path) -> None:
     writer = Writer(resolve(url))
     writer.write(records(1), 1)
-    with engine_of(writer.destination.database).begin() as connection:
-        settings = [
-            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "foreign_keys", "busy_timeout")
-        ]
+
+    def look(connection: sa.Connection) -> list[Any]:
         assert connection.connection.in_transaction
-    assert settings == ["wal", 1, 5000]
+        names = ("journal_mode", "foreign_keys", "busy_timeout")
+        return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+
+    assert writer.destination.run(look) == ["wal", 1, 5000]
     writer.close()
