@@ -184,7 +184,7 @@ def test_a_record_s_own_model_and_messages_win_over_the_request_s() -> None:
         ),
         (
             {"image": {"format": "png", "source": {"bytes": PIXEL}}},
-            {"image": {"format": "png", "source": {"bytes": described(None)}}},
+            {"image": {"format": "png", "source": {"bytes": described("image/png")}}},
         ),
         (
             {"audio": {"id": "a", "data": ENCODED, "transcript": "hi"}},
@@ -207,7 +207,7 @@ def test_inline_media_is_replaced_by_what_it_is(part: dict[str, Any], expected: 
     [
         {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
         {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "plain text"}},
-        {"type": "text", "text": f"data:image/png;base64,{ENCODED}"},
+        {"type": "text", "text": "data:image/png;base64,iVBORw0KGgo= is how such a URL begins"},
         {"data": "not media", "format": "json"},
         {"type": "tool_result", "content": "data", "mime_type": "application/json"},
     ],

@@ -4,7 +4,7 @@ A record's ``response`` that is a provider's answer: read as ``op.record`` reads
 
 from typing import Any
 
-from aicore_sqllog.capture.content import Content
+from aicore_sqllog.capture.content import Content, plain_tree
 from aicore_sqllog.responses.read import read_known_answer
 
 __all__ = ["read_answer"]
@@ -12,9 +12,12 @@ __all__ = ["read_answer"]
 
 def read_answer(content: Content) -> None:
     """Let a provider's answer fill the fields that the record leaves open; any other response stays as it is."""
-    found: dict[str, Any] = read_known_answer(content.fields.get("response"))
+    response = content.fields.get("response")
+    found: Any = read_known_answer(response)
     if not found:
         return
+    if isinstance(response, str):  # the values that its JSON held are new
+        found = plain_tree(found)
     for name, value in found.pop("extras", {}).items():
         content.extras.setdefault(name, value)
     content.fields["response"] = found.pop("response", None)

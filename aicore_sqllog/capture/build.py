@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aicore_sqllog.capture.answer import read_answer
-from aicore_sqllog.capture.content import Content, bare_content, sort_content
+from aicore_sqllog.capture.content import Content, bare_content, plain_tree, sort_content
 from aicore_sqllog.capture.context import Surroundings
 from aicore_sqllog.capture.messages import read_messages
 from aicore_sqllog.capture.outcome import settle_outcome
@@ -23,7 +23,7 @@ from aicore_sqllog.record.columns import OPERATIONS, ColumnKind
 from aicore_sqllog.values import ids
 from aicore_sqllog.values.convert import to_cost, to_count, to_instant, to_name, to_text
 from aicore_sqllog.values.freeze import thaw
-from aicore_sqllog.values.json import to_json
+from aicore_sqllog.values.json import dump_json
 
 __all__ = ["Defaults", "RecordBuilder"]
 
@@ -112,7 +112,7 @@ class RecordBuilder:
             values["workspace"],
             values["agent_id"],
             values["timestamp"],
-            None if metadata is None else to_json(metadata),
+            None if metadata is None else dump_json(metadata),
             session_key,
         )
 
@@ -148,7 +148,7 @@ def _fill(content: Content, outer: Surroundings | Defaults) -> None:
         fields["parent_operation_id"] = outer.operation_id
     is_its_session = fields["session_id"] == outer.session_id  # of another, which the record names, it says nothing
     if outer.metadata is not None and is_its_session and fields.get("session_metadata") is None:
-        fields["session_metadata"] = thaw(outer.metadata)[0]
+        fields["session_metadata"] = plain_tree(thaw(outer.metadata)[0])
 
 
 def _created(snapshot: Snapshot) -> datetime:

@@ -8,17 +8,20 @@ from typing import Any, TypeVar
 
 from aicore_sqllog.capture.context import Surroundings
 from aicore_sqllog.capture.fields import FIELDS, GROUP_KEY, NOTES_KEY
-from aicore_sqllog.capture.media import describe_media
+from aicore_sqllog.capture.media import DATA_KEYS, describe_data
 from aicore_sqllog.capture.request import lift_request
 from aicore_sqllog.capture.snapshot import Failure, Snapshot
 from aicore_sqllog.record.aliases import ALIASES, arrange_messages
 from aicore_sqllog.record.notes import OWN_KEY
 from aicore_sqllog.values import ids
-from aicore_sqllog.values.convert import to_text
+from aicore_sqllog.values.convert import to_consent, to_text
 from aicore_sqllog.values.freeze import thaw
-from aicore_sqllog.values.json import to_json
+from aicore_sqllog.values.json import dump_json
+from aicore_sqllog.values.limits import Budget
+from aicore_sqllog.values.scalars import LEAVES, plain_leaf
+from aicore_sqllog.values.tree import TreeCopier
 
-__all__ = ["Content", "bare_content", "sort_content"]
+__all__ = ["Content", "bare_content", "plain_tree", "sort_content"]
 
 _NOTED = ("traceback", "cost_source", "fault")
 """What an operation may note: it travels with the record, where a queue takes the exception off it."""
@@ -42,6 +45,9 @@ class Content:
     def add(self, values: Mapping[Any, object]) -> None:
         """Sort *values* in; a name that is there already keeps the value that it has."""
         rest = dict(values)
+        # No wish overrules another: one that wants no texts stored is enough, wherever it stands.
+        consents = to_consent(rest.pop("capture_content", None))
+        self.fields["capture_content"] = consents and self.fields.get("capture_content") is not False
         extras = rest.pop("extras", None)
         if isinstance(extras, dict):
             self._add_to(self.extras, extras)
@@ -67,6 +73,21 @@ class Content:
             elif value is not None:
                 self.shadowed[name] = value
 
+    def make_plain(self) -> None:
+        """
+        Make all values plain within one budget, media described; every later step works on what this has made.
+
+        Single values of fields stay what they are: a column's conversion reads them.
+        """
+        budget = Budget()
+        copier = TreeCopier(budget, describe_data=describe_data, data_keys=DATA_KEYS)
+        self.fields = copier.begin_fields(self.fields)
+        self.own, self.extras = copier.begin(self.own), copier.begin(self.extras)
+        self.invalid, self.shadowed = copier.begin(self.invalid), copier.begin(self.shadowed)
+        copier.finish()
+        if budget.places:
+            self.own["left_out"] = budget.places
+
     def take(self, name: str, convert: Callable[[object], tuple[T | None, bool]]) -> T | None:
         """Take the field out, as its column takes it; a raw value that was not right is kept."""
         raw = self.fields.pop(name, None)
@@ -74,7 +95,7 @@ class Content:
             return None
         value, is_right = convert(raw)
         if not is_right:
-            self.invalid[name] = raw
+            self.invalid[name] = plain_leaf(raw) if type(raw) in LEAVES else raw
         return value
 
     def take_id(self, name: str) -> str | None:
@@ -87,7 +108,7 @@ class Content:
         text = self.take(name, to_text)
         if text is None:
             return None
-        self.own[name] = raw
+        self.own[name] = plain_leaf(raw) if type(raw) in LEAVES else raw
         return ids.operation_id(text)
 
     def extras_json(self) -> str:
@@ -99,7 +120,12 @@ class Content:
             own["invalid"] = self.invalid
         if self.shadowed:
             own["shadowed"] = self.shadowed
-        return to_json({**self.extras, OWN_KEY: own})
+        return dump_json({**self.extras, OWN_KEY: own})
+
+
+def plain_tree(value: object) -> object:
+    """Return *value*, which came from elsewhere than the record, plain and with media described."""
+    return TreeCopier(Budget(), describe_data=describe_data, data_keys=DATA_KEYS).copy(value)
 
 
 def sort_content(snapshot: Snapshot) -> Content:
@@ -113,23 +139,18 @@ def sort_content(snapshot: Snapshot) -> Content:
     loose = dict(zip(snapshot.names, thaw(snapshot.values), strict=True))
     grouped = loose.pop(GROUP_KEY, None)
     if isinstance(grouped, dict):
-        notes = grouped.pop(NOTES_KEY, None)
+        notes = grouped.get(NOTES_KEY)
         if isinstance(notes, dict):
             content.own.update({name: notes[name] for name in _NOTED if name in notes})
-        content.add(grouped)
+        content.add({name: value for name, value in grouped.items() if name != NOTES_KEY})
     elif grouped is not None:
         content.invalid[GROUP_KEY] = grouped
     content.add(loose)
     content.resolve_aliases()
-    fields = content.fields
-    if "completion_args" in fields:
-        fields["completion_args"] = describe_media(fields["completion_args"])
-        request = lift_request(fields)
-        content.own.update({} if request is None else {"request": request})
-    arrange_messages(fields, content.aliased)
-    for name in ("messages", "response"):
-        if isinstance(fields.get(name), dict | list | tuple):
-            fields[name] = describe_media(fields[name])
+    content.make_plain()
+    request = lift_request(content.fields)
+    content.own.update({} if request is None else {"request": request})
+    arrange_messages(content.fields, content.aliased)
     return content
 
 

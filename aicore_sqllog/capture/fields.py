@@ -42,7 +42,10 @@ FIELD_DESCRIPTIONS: Mapping[str, str] = {
 
 FIELDS = frozenset(FIELD_DESCRIPTIONS)
 
-STANDARD_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+# Not by makeLogRecord, which asks the application's record factory: what that adds is not the record's own.
+_BARE_RECORD = logging.LogRecord("", logging.NOTSET, "", 0, "", None, None)
+
+STANDARD_ATTRIBUTES = frozenset(vars(_BARE_RECORD)) | {"message", "asctime", "taskName"}
 """What a ``LogRecord`` has of its own or gets from a formatter; never stored as an extra."""
 
 _ONE_IS_ENOUGH = frozenset({GROUP_KEY, "operation_type", "input_tokens", "output_tokens", "completion_args"})

@@ -7,7 +7,7 @@ from typing import Any
 
 from aicore_sqllog.record.call_record import Message
 from aicore_sqllog.values.convert import to_name, to_text
-from aicore_sqllog.values.json import to_json
+from aicore_sqllog.values.json import dump_json
 
 __all__ = ["as_items", "read_messages", "readable_text"]
 
@@ -38,7 +38,7 @@ def _read_message(item: object, role_of_text: str) -> Message:
     if isinstance(item, dict):
         return _read_mapping(item, role_of_text if role_of_text == "assistant" else None)
     role = role_of_text if role_of_text == "assistant" else None
-    return Message(role, readable_text({"content": item}), to_json({"content": item}))
+    return Message(role, readable_text({"content": item}), dump_json({"content": item}))
 
 
 def _read_mapping(item: dict[Any, Any], default_role: str | None) -> Message:
@@ -49,7 +49,7 @@ def _read_mapping(item: dict[Any, Any], default_role: str | None) -> Message:
         parts.pop("role", None)
     if isinstance(content, str):
         del parts["content"]
-    return Message(role or default_role, readable_text(item), to_json(parts) if parts else None)
+    return Message(role or default_role, readable_text(item), dump_json(parts) if parts else None)
 
 
 def readable_text(message: Mapping[Any, Any]) -> str | None:

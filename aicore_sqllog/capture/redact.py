@@ -4,10 +4,14 @@ Redaction: every text of a record passes through the application's functions bef
 What such a function lets through is stored; where it fails, the text is not.
 """
 
+import math
 import threading
 from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
 
-from aicore_sqllog.values.json import number_key, to_plain
+from aicore_sqllog.values.scalars import plain_leaf
+from aicore_sqllog.values.tree import number_key
 
 __all__ = ["Redaction"]
 
@@ -60,25 +64,31 @@ class Redaction:
         return text
 
     def tree(self, value: object) -> object:
-        """Return *value* as what JSON knows, with every text in it redacted, keys too."""
-        return self._redact(to_plain(value))
-
-    def _redact(self, value: object) -> object:
+        """Return *value*, whose containers are plain, with every text in it redacted, keys too."""
         if isinstance(value, str):
             return self.text(value)
-        if type(value) is int and abs(value) >= _LONG_NUMBER:
-            kept = self.text(str(value))
-            return value if kept == str(value) else kept
         if isinstance(value, list):
-            return [self._redact(item) for item in value]
-        return self._redact_mapping(value) if isinstance(value, dict) else value
+            return [self.tree(item) for item in value]
+        if isinstance(value, dict):
+            return self._redact_mapping(value)
+        return value if value is None or isinstance(value, bool) else self._redact_leaf(value)
+
+    def _redact_leaf(self, value: Any) -> object:
+        if not isinstance(value, int | float | Decimal):
+            return self.text(str(plain_leaf(value)))
+        number: Any = value
+        if not math.isfinite(number) or abs(number) < _LONG_NUMBER or number != int(number):
+            return value
+        kept = self.text(digits := str(int(value)))
+        return value if kept == digits else kept
 
     def _redact_mapping(self, values: dict[str, object]) -> dict[str, object]:
         redacted: dict[str, object] = {}
+        numbers: dict[str, int] = {}
         for key, item in values.items():
             name = key if key in _STRUCTURE else self.text(key)
             if name is not None:
-                redacted[number_key(name, redacted)] = self._redact(item)
+                redacted[number_key(name, redacted, numbers)] = self.tree(item)
         return redacted
 
     def _withhold(self, failure: str) -> str:

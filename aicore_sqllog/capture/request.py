@@ -6,6 +6,9 @@ rest with its secrets removed.
 import re
 from typing import Any
 
+import orjson
+
+from aicore_sqllog.capture.secret_names import is_secret_name, is_secret_value
 from aicore_sqllog.redactors import keys_and_tokens
 
 __all__ = ["lift_request", "without_secrets"]
@@ -13,21 +16,27 @@ __all__ = ["lift_request", "without_secrets"]
 _LIFTED = (("model", ("model",)), ("messages", ("messages", "input")))
 """The fields that a request may give, and what they are called there."""
 
-_SECRET_NAME = re.compile(r"(keys?|token|secrets?|passw(or)?d|passphrase|credentials?|authorization|auth|cookie)$")
-_HARMLESS = frozenset({"prompt_cache_key"})
 _SCHEMAS = frozenset({"tools", "functions", "response_format"})
 """Here a mapping that is called ``token`` is the schema of an argument, and no token."""
 
-_QUERY_SECRET = re.compile(r"(?i)(?<=[?&])([\w-]{0,40}(?:key|token|secret|sig|signature|password)=)[^&\s]+")
-_QUOTED_SECRET = re.compile(r"(?i)((?:key|token|secret|password|authorization)[\"']?\s{0,2}[:=]\s{0,2}[\"'])[^\"']+")
-"""As in the ``repr`` of a client: ``Client(api_key='…')``."""
+_HEADER_NAMES = ("name", "key", "header")
+"""Where a header that is a mapping has its name; what it holds stands at ``value``."""
 
-_MAX_DEPTH = 60
+_SECRET_WORD = r"(?:key|token|secret|passw(?:or)?d|passphrase|authorization|cookie)s?"
+_QUERY_SECRET = re.compile(
+    rf"(?i)(?:(?<=[?&])|(?<=%3f)|(?<=%26))([\w-]{{0,40}}(?:{_SECRET_WORD}|sig|signature)(?:=|%3d))"
+    r"(?:(?!%26)[^&\s\"'\\])+"
+)
+_QUOTED_SECRET = re.compile(rf"(?i)({_SECRET_WORD}[\"'\\]{{0,4}}\s{{0,2}}[:=]\s{{0,2}}\\{{0,3}}[\"'])[^\"'\\]+")
+"""As in the ``repr`` of a client, ``Client(api_key='…')``, and in JSON, be it escaped."""
+
+_ASSIGNED_SECRET = re.compile(rf"(?i)(?<![\w?&-])([\w-]{{0,40}}{_SECRET_WORD}=)(?![\"'])[^\s&,;)\"'\\]{{6,}}")
+"""As in a file of settings: ``OPENAI_API_KEY=…``."""
 
 
 def lift_request(fields: dict[str, Any]) -> object:
     """Fill ``model`` and ``messages`` of *fields* from its ``completion_args``; return the rest without secrets."""
-    arguments = fields.pop("completion_args", None)
+    arguments = _decoded(fields.pop("completion_args", None))
     if not isinstance(arguments, dict):
         return without_secrets(arguments)
     rest = dict(arguments)
@@ -38,35 +47,43 @@ def lift_request(fields: dict[str, Any]) -> object:
     return without_secrets(rest) or None
 
 
-def without_secrets(value: object, *, depth: int = 0, in_schema: bool = False) -> Any:
-    """Return *value* without what is named like a secret or looks like one, at any depth."""
+def without_secrets(value: Any, *, in_schema: bool = False) -> Any:
+    """Return *value*, a plain tree, without what is named like a secret or looks like one."""
     if isinstance(value, str):
         return _clean_text(value)
-    if depth > _MAX_DEPTH:
-        return "<nested too deeply>" if isinstance(value, dict | list | tuple) else value
     if isinstance(value, dict):
+        if any(is_secret_name(value.get(name)) for name in _HEADER_NAMES) and "value" in value:
+            value = {name: item for name, item in value.items() if name != "value"}
         return {
-            name: without_secrets(item, depth=depth + 1, in_schema=in_schema or name in _SCHEMAS)
+            name: without_secrets(item, in_schema=in_schema or name in _SCHEMAS)
             for name, item in value.items()
-            if not _is_secret_name(name) or (in_schema and isinstance(item, dict))
+            if not (is_secret_name(name) and is_secret_value(name, item)) or (in_schema and isinstance(item, dict))
         }
-    if isinstance(value, list | tuple | set | frozenset):
-        kept = (item for item in value if not _is_secret_pair(item))
-        return [without_secrets(item, depth=depth + 1, in_schema=in_schema) for item in kept]
-    return _clean_text(value.decode("utf-8", "replace")) if isinstance(value, bytes) else value
-
-
-def _is_secret_name(name: object) -> bool:
-    text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
-    return isinstance(text, str) and text not in _HARMLESS and bool(_SECRET_NAME.search(text.lower().rstrip("_- ")))
+    if isinstance(value, list | tuple):
+        return [without_secrets(item, in_schema=in_schema) for item in value if not _is_secret_pair(item)]
+    return value
 
 
 def _is_secret_pair(item: object) -> bool:
     """Whether *item* is a header as HTTP clients list them: its name and its value."""
-    return isinstance(item, list | tuple) and len(item) == 2 and _is_secret_name(item[0])
+    return isinstance(item, list | tuple) and len(item) == 2 and is_secret_name(item[0])
+
+
+def _decoded(value: object) -> object:
+    """Return what *value* says if it is JSON text of a mapping or a list; else *value*."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError:
+            pass
+    return value
 
 
 def _clean_text(text: str) -> str:
-    if "=" in text:
-        text = _QUERY_SECRET.sub(r"\1[secret]", text)
+    decoded = _decoded(text)
+    if decoded is not text:
+        cleaned = without_secrets(decoded)
+        text = text if cleaned == decoded else orjson.dumps(cleaned).decode()
+    if "=" in text or "%3" in text:
+        text = _ASSIGNED_SECRET.sub(r"\1[secret]", _QUERY_SECRET.sub(r"\1[secret]", text))
     return keys_and_tokens(_QUOTED_SECRET.sub(r"\1[secret]", text))

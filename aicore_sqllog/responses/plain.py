@@ -1,119 +1,108 @@
 """
-Any object as builtins, without knowing its class: pydantic models, plain objects, mappings.
+Any object of an SDK's as builtins, without knowing its class: pydantic models, plain objects, mappings.
 
-Reads what the object holds and calls nothing of its own where that can be avoided: a model's own dump stops at
-the first field it dislikes, and an SDK's convenience properties warn or compute.
+Reads what the object holds, under the names of the wire, by the one copier of all values. What leads to the
+network (clients, sessions, streams, an HTTP library's objects) is named and not read: it holds keys.
 """
 
-import base64
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import date
 from enum import Enum
+from numbers import Number
 from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
+from aicore_sqllog.capture.secret_names import is_secret_name
+from aicore_sqllog.values.limits import Budget
+from aicore_sqllog.values.objects import Pairs, model_fields, read_object
+from aicore_sqllog.values.scalars import class_name
+from aicore_sqllog.values.tree import TreeCopier
+
 __all__ = ["class_name", "to_plain"]
 
-_LEAVES = frozenset({str, int, float, bool, type(None)})
-_MAX_DEPTH = 40
-_MAX_NODES = 100_000
-_VECTOR_LENGTH = 32
-"""From here on a list of floats is an embedding; only its length is kept."""
+_HTTP_LIBRARIES = frozenset({"httpx", "httpx2", "httpcore", "requests", "urllib3", "aiohttp"})
+_OF_RESOURCES = ("close", "aclose", "__enter__", "__aenter__", "__next__", "__anext__")
+"""What clients, sessions, connections and streams can do, and data cannot."""
 
-_TEXTUAL = (Decimal, UUID, PurePath, time, timedelta)
-_SKIPPED = frozenset(
-    {"snapshot", "parsed", "parsed_arguments", "output_parsed", "api_key", "headers", "auth", "client", "session"}
-)
-"""What SDKs make of an answer and hold beside it, once more; and what may hold a key."""
-
-_CLOSED = frozenset({"httpx", "httpx2", "httpcore", "requests", "urllib3", "aiohttp"})
-"""Libraries whose objects lead to the request, and so to its keys; they are named, not read."""
+_KEYS = frozenset({"api_key", "auth", "authorization"})
+_SDKS = frozenset({"openai", "anthropic"})
+_REPEATED = frozenset({"snapshot", "parsed", "parsed_arguments", "output_parsed"})
+"""What these SDKs make of an answer and hold beside it, once more."""
 
 
 def to_plain(value: object) -> Any:
-    """Return *value* as dicts, lists, texts and numbers that belong to nobody else; never raises.
-
-    An embedding's vector becomes ``{"dimensions": n}``.
     """
-    return _Copier().copy(value, 0)
+    Return *value* as dicts, lists, texts and numbers that belong to nobody else; never raises.
+
+    Dates, ids, decimals and bytes stay what they are. What is very large is read in part.
+    """
+    return TreeCopier(Budget(), read=_read).copy(value)
 
 
-def class_name(value: object) -> str:
-    """Return the class of what cannot be read; its ``repr`` might hold a key, or raise."""
-    return f"<{type(value).__module__}.{type(value).__qualname__}>"
+def _read(value: Any, budget: Budget) -> object:
+    fields = model_fields(value, by_alias=True)
+    if isinstance(fields, Pairs):
+        return Pairs(_of_the_wire(value, fields.pairs))
+    if fields is not None:
+        return fields
+    if _is_resource(value):
+        return class_name(value)
+    pairs = _attributes(value) if _is_plain_object(value) else None
+    return Pairs(pairs) if pairs else read_object(value, budget, opaque=class_name)
 
 
-class _Copier:
-    """Copies within bounds of depth and size, so that no object can stall the caller."""
-
-    def __init__(self) -> None:
-        self._nodes_left = _MAX_NODES
-
-    def copy(self, value: Any, depth: int) -> Any:
-        if type(value) in _LEAVES:
-            return value
-        self._nodes_left -= 1
-        if depth > _MAX_DEPTH or self._nodes_left < 0:
-            return "<nested too deeply or too large>"
-        try:
-            return self._copy_object(value, depth + 1)
-        except Exception:
-            return class_name(value)
-
-    def _copy_object(self, value: Any, depth: int) -> Any:
-        if hasattr(type(value), "__pydantic_fields__"):  # first: nearly all that SDKs return
-            return {name: self.copy(item, depth) for name, item in _model_attributes(value)}
-        if isinstance(value, dict | Mapping):
-            return {str(key): self.copy(item, depth) for key, item in value.items()}
-        if isinstance(value, Enum):
-            return self.copy(value.value, depth)
-        if isinstance(value, str | int | float):
-            return value
-        if isinstance(value, bytes | bytearray | memoryview):
-            return base64.b64encode(value).decode()
-        if isinstance(value, date | datetime):
-            return value.isoformat()
-        if isinstance(value, Sequence | Set):
-            return self._copy_items(value, depth)
-        if isinstance(value, _TEXTUAL):
-            return str(value)
-        pairs = [] if callable(value) else _attributes(value)
-        return {name: self.copy(item, depth) for name, item in pairs} if pairs else class_name(value)
-
-    def _copy_items(self, value: Any, depth: int) -> Any:
-        if len(value) >= _VECTOR_LENGTH and isinstance(value, list) and float in map(type, value[:3]):
-            return {"dimensions": len(value)}
-        if hasattr(type(value), "_asdict"):
-            return {name: self.copy(item, depth) for name, item in value._asdict().items()}
-        return [self.copy(item, depth) for item in value]
+def _is_resource(value: object) -> bool:
+    kind = type(value)
+    if _library(kind) in _HTTP_LIBRARIES:
+        return True
+    return any(hasattr(kind, name) for name in _OF_RESOURCES) and not isinstance(value, PurePath | memoryview)
 
 
-def _model_attributes(model: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what a pydantic model holds, under the names of the wire; a field that nobody gave has none."""
-    fields, given = type(model).__pydantic_fields__, model.__pydantic_fields_set__
-    for name, item in model.__dict__.items():
-        if (item is not None or name in given or name not in fields) and name[0] != "_" and name not in _SKIPPED:
-            field = fields.get(name)
-            yield (field and (field.serialization_alias or field.alias)) or name, item
-    yield from (model.__pydantic_extra__ or {}).items()
+def _is_plain_object(value: object) -> bool:
+    """Whether *value* is neither a single value nor a collection nor a function: what it is, its attributes say."""
+    return not (isinstance(value, Collection | Enum | Number | PurePath | date | UUID) or callable(value))
+
+
+def _library(kind: type) -> str:
+    return kind.__module__.partition(".")[0]
+
+
+def _of_the_wire(model: Any, pairs: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Yield of a model's fields those that its JSON has: what nobody gave has no value there."""
+    given = getattr(model, "__pydantic_fields_set__", None)
+    is_sdk = _library(type(model)) in _SDKS
+    names = {field.serialization_alias or field.alias or name: name for name, field in _fields_of(model)}
+    for name, item in pairs:
+        is_given = given is None or item is not None or name not in names or names[name] in given
+        if is_given and not (is_sdk and name in _REPEATED):
+            yield name, item
+
+
+def _fields_of(model: Any) -> Iterable[tuple[str, Any]]:
+    found: Iterable[tuple[str, Any]] = getattr(type(model), "__pydantic_fields__", {}).items()
+    return found
 
 
 def _attributes(value: Any) -> list[tuple[str, Any]]:
-    """Return what an object holds; nothing of a stream, which must not be read, or of an HTTP library's object."""
-    kind = type(value)
-    if hasattr(kind, "__next__") or hasattr(kind, "__anext__") or kind.__module__.partition(".")[0] in _CLOSED:
-        return []
-    held = vars(value) if hasattr(value, "__dict__") else {}
-    public = [(name, item) for name, item in held.items() if name[:1] != "_" and name not in _SKIPPED]
-    if not public and callable(to_dict := getattr(kind, "to_dict", None)):
-        return list(to_dict(value).items())
-    return public or list(_computed(value))
+    held = vars(value).items() if hasattr(value, "__dict__") else ()
+    public = [(name, item) for name, item in held if name[:1] != "_"]
+    if not public and not hasattr(type(value), "to_dict"):
+        public = list(_computed(value))
+    return [(name, _without_keys(name, item)) for name, item in public]
 
 
-def _computed(value: object) -> Iterable[tuple[str, Any]]:
-    """Yield the slots and properties of an object that has no dictionary; those that raise are left out."""
+def _without_keys(name: str, item: Any) -> Any:
+    """Return *item*, an attribute of an object, without the keys that lead to the network."""
+    if name in _KEYS and isinstance(item, str):
+        return "[secret]"
+    if name == "headers" and isinstance(item, Mapping):
+        return {key: "[secret]" if is_secret_name(key) else value for key, value in item.items()}
+    return item
+
+
+def _computed(value: object) -> Iterator[tuple[str, Any]]:
+    """Yield the slots and settable properties of an object that has no dictionary; those that raise are left out."""
     for name in dir(type(value)):
         if name[0] == "_" or not hasattr(getattr(type(value), name), "__set__"):
             continue
