@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
 
 from aicore_sqllog.capture.context import Frame, as_text, current_owner, enter, leave, surrounded_by, wrap
-from aicore_sqllog.capture.fields import require_fields
+from aicore_sqllog.capture.fields import NOTES_KEY, require_fields
 from aicore_sqllog.process.notices import Notices
 from aicore_sqllog.record.aliases import with_own_names
 from aicore_sqllog.responses.read import read_response
@@ -118,7 +118,9 @@ class OperationScope:
     """The id of its row, and the parent's id of the operations inside."""
 
     def __init__(self, logger: AnyLogger, fields: Mapping[str, Any]) -> None:
-        self.operation_id = as_text(fields.get("operation_id") or mint())
+        own_id = mint()
+        self.operation_id = as_text(fields.get("operation_id") or own_id)
+        self._run_id = own_id
         self._logger = logger
         self._given: list[Frozen] = [freeze((dict(fields),))[0]]
         self._heard: list[Frozen] = []
@@ -170,6 +172,7 @@ class OperationScope:
 
     def _begin(self) -> "OperationScope":
         changes: dict[str, Any] = {**self._changes, "operation_id": self.operation_id}
+        changes["operation_run_id"] = self._run_id
         if "session_id" in changes:
             changes["metadata"] = None  # what is around belongs to another session
         self._frame = enter(self, **changes)
@@ -214,6 +217,7 @@ class OperationScope:
         if fields.get("operation_type") == _DEFAULT_TYPE:  # what nobody chose
             fields["operation_type"] = heard.get("operation_type", _DEFAULT_TYPE)
         fields["operation_id"] = self.operation_id
+        fields[NOTES_KEY] = {**fields.get(NOTES_KEY, {}), "run_id": self._run_id}
         fields.setdefault("latency_ms", (ended_at - self._started_at) * 1000)
         if self._first_token_at is not None:
             fields.setdefault("time_to_first_token_ms", (self._first_token_at - self._started_at) * 1000)
@@ -246,8 +250,9 @@ def _add_surroundings(fields: dict[str, Any], frame: Frame) -> None:
     for name in _SURROUNDING:
         if getattr(around, name) is not None:
             fields.setdefault(name, getattr(around, name))
-    if around.operation_id is not None:
-        fields.setdefault("parent_operation_id", around.operation_id)
+    if around.operation_id is not None and fields.get("parent_operation_id") is None:
+        fields["parent_operation_id"] = around.operation_id
+        fields[NOTES_KEY]["parent_run_id"] = around.operation_run_id
     if around.metadata is not None and fields["session_id"] == around.session_id:
         fields.setdefault("session_metadata", thaw(around.metadata)[0])
     if not around.captures_content:

@@ -5,7 +5,7 @@ A fault in a record never costs the record: the column gets what fits, and the r
 ``extras["sqllog"]["invalid"]``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,7 @@ from aicore_sqllog.capture.snapshot import Snapshot
 from aicore_sqllog.process import hooks
 from aicore_sqllog.record.call_record import OPERATION_KEYS, CallRecord, Session
 from aicore_sqllog.record.columns import OPERATIONS, ColumnKind
+from aicore_sqllog.record.notes import MINTED_ID, PARENT_RUN_ID, RUN_ID
 from aicore_sqllog.values import ids
 from aicore_sqllog.values.convert import to_cost, to_count, to_instant, to_name, to_text
 from aicore_sqllog.values.freeze import thaw
@@ -101,8 +102,12 @@ class RecordBuilder:
         session = self._session(content, values, raw_session, to_name(raw_workspace)[0])
         values |= {"operation_id": caller_id or str(snapshot.minted_id), "session_id": session.session_id}
         messages = read_messages(content.fields.get("messages"), content.fields.get("response"))
+        content.own.update(_identity(content, snapshot, caller_id, values["parent_operation_id"]))
         values["extras"] = content.extras_json()
-        return CallRecord(str(snapshot.minted_id), caller_id, tuple(map(values.get, OPERATION_KEYS)), session, messages)
+        operation = tuple(map(values.get, OPERATION_KEYS))
+        return CallRecord(
+            str(snapshot.minted_id), caller_id, operation, session, messages, content.run_id, content.parent_run_id
+        )
 
     def _session(self, content: Content, values: dict[str, Any], raw_id: object, workspace: str | None) -> Session:
         session_id, session_key = self._session_ids(content, raw_id, workspace)
@@ -146,9 +151,22 @@ def _fill(content: Content, outer: Surroundings | Defaults) -> None:
         return
     if fields.get("parent_operation_id") is None:
         fields["parent_operation_id"] = outer.operation_id
+        content.parent_run_id = outer.operation_run_id
     is_its_session = fields["session_id"] == outer.session_id  # of another, which the record names, it says nothing
     if outer.metadata is not None and is_its_session and fields.get("session_metadata") is None:
         fields["session_metadata"] = plain_tree(thaw(outer.metadata)[0])
+
+
+def _identity(
+    content: Content, snapshot: Snapshot, caller_id: str | None, parent_id: str | None
+) -> Iterator[tuple[str, str]]:
+    """Yield what tells the record, and the run it was logged in, from others that were given the same id."""
+    if caller_id is not None:
+        yield MINTED_ID, str(snapshot.minted_id)
+        if content.run_id is not None and content.run_id != caller_id:
+            yield RUN_ID, content.run_id
+    if content.parent_run_id is not None and content.parent_run_id != parent_id:
+        yield PARENT_RUN_ID, content.parent_run_id
 
 
 def _created(snapshot: Snapshot) -> datetime:

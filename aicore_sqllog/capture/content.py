@@ -41,6 +41,8 @@ class Content:
     aliased: dict[str, object] = field(default_factory=dict)
     failure: Failure | None = None
     surroundings: Surroundings | None = None
+    run_id: str | None = None
+    parent_run_id: str | None = None
 
     def add(self, values: Mapping[Any, object]) -> None:
         """Sort *values* in; a name that is there already keeps the value that it has."""
@@ -142,6 +144,8 @@ def sort_content(snapshot: Snapshot) -> Content:
         notes = grouped.get(NOTES_KEY)
         if isinstance(notes, dict):
             content.own.update({name: notes[name] for name in _NOTED if name in notes})
+            content.run_id = ids.parse_uuid(notes.get("run_id"))
+            content.parent_run_id = ids.parse_uuid(notes.get("parent_run_id"))
         content.add({name: value for name, value in grouped.items() if name != NOTES_KEY})
     elif grouped is not None:
         content.invalid[GROUP_KEY] = grouped

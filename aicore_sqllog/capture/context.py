@@ -42,6 +42,8 @@ class Surroundings(NamedTuple):
     metadata: Frozen | None = None
     captures_content: bool = True
     operation_id: str | None = None
+    operation_run_id: str | None = None
+    """What tells the operation from others that were given the same id."""
 
 
 class Frame:

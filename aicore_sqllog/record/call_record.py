@@ -52,6 +52,10 @@ class CallRecord(NamedTuple):
     """The operation's row, in the order of :data:`OPERATION_KEYS`."""
     session: Session
     messages: tuple[Message, ...]
+    run_id: str | None = None
+    """Of an ``llm_operation``: what tells it from others that were given the same id."""
+    parent_run_id: str | None = None
+    """The run id of the ``llm_operation`` around it."""
 
     def __getattr__(self, name: str) -> Any:
         try:

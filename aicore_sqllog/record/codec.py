@@ -4,8 +4,8 @@ A call record into bytes and back: what a journal and the dead letters keep.
 The bytes are one byte, the version of the layout, and then JSON in UTF-8. The JSON is an object with
 the columns of the operation by their names, and beside them:
 
-- ``minted_id`` and ``caller_id``: see :class:`~aicore_sqllog.record.call_record.CallRecord`; the
-  operation's id follows from them;
+- ``minted_id``, ``caller_id``, ``run_id`` and ``parent_run_id``: see
+  :class:`~aicore_sqllog.record.call_record.CallRecord`; the operation's id follows from them;
 - ``session``: an object with the columns of the session, of which the operation's ``session_id``;
 - ``messages``: a list of objects with ``role``, ``content`` and ``parts``.
 
@@ -31,6 +31,7 @@ __all__ = ["VERSION", "UnreadableRecordError", "decode", "encode", "from_documen
 VERSION = 1
 """The first byte, and what the dead letters call the version of a line."""
 
+_IDS = ("minted_id", "caller_id", "run_id", "parent_run_id")
 _DERIVED = ("operation_id", "session_id")
 _OPERATION_COLUMNS = {column.name: column for column in OPERATIONS if column.name not in _DERIVED}
 _SESSION_COLUMNS = {column.name: column for column in SESSIONS}
@@ -66,9 +67,7 @@ def to_document(record: CallRecord) -> dict[str, Any]:
     """Return *record* as an object for JSON, where times are still datetimes."""
     operation = record.operation
     document = {name: operation[position] for position, name in _STORED if operation[position] is not None}
-    document["minted_id"] = record.minted_id
-    if record.caller_id is not None:
-        document["caller_id"] = record.caller_id
+    document |= _without_nulls((name, getattr(record, name)) for name in _IDS)
     document["session"] = _without_nulls(zip(_SESSION_COLUMNS, record.session, strict=True))
     document["messages"] = [_without_nulls(zip(Message._fields, message, strict=True)) for message in record.messages]
     return document
@@ -77,19 +76,19 @@ def to_document(record: CallRecord) -> dict[str, Any]:
 def from_document(document: object) -> CallRecord:
     """Return the record that was made into *document*, read from JSON; raises as :func:`decode` does."""
     rest = dict(_require(document, dict, "the record"))
-    minted_id = _require(rest.pop("minted_id", None), str, "minted_id")
-    caller_id = _optional(rest.pop("caller_id", None), str, "caller_id")
+    ids = {name: _optional(rest.pop(name, None), str, name) for name in _IDS}
+    minted_id = _require(ids["minted_id"], str, "minted_id")
     unread: dict[str, Any] = {}
     session = Session(*_read(rest.pop("session", None), _SESSION_COLUMNS, "session", unread).values())
     messages = [_read_message(item, number, unread) for number, item in enumerate(_items(rest.pop("messages", None)))]
     values = _read(rest, _OPERATION_COLUMNS, "", unread)
-    values |= {"operation_id": caller_id or minted_id, "session_id": session.session_id}
+    values |= {"operation_id": ids["caller_id"] or minted_id, "session_id": session.session_id}
     _require(session.session_id, str, "session.session_id")
     _require(values["timestamp"], datetime, "timestamp")
     extras = _optional(values["extras"], str, "extras") or "{}"
     values["extras"] = add_notes(extras, {"unread": unread}) if unread else extras
     operation = tuple(values[column.name] for column in OPERATIONS)
-    return CallRecord(minted_id, caller_id, operation, session, tuple(messages))
+    return CallRecord(operation=operation, session=session, messages=tuple(messages), **ids)
 
 
 def _without_nulls(pairs: Any) -> dict[str, Any]:

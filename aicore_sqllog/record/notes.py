@@ -6,15 +6,27 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["OWN_KEY", "add_notes", "note_in"]
+__all__ = ["MINTED_ID", "OWN_KEY", "PARENT_RUN_ID", "RUN_ID", "add_notes", "note_in"]
 
 OWN_KEY = "sqllog"
 """The one key of ``extras`` that is ours."""
 
+MINTED_ID = "minted_id"
+"""The note that tells which record is stored under an id that the caller gave."""
 
-def note_in(extras: str, name: str) -> Any:
-    """Return what *extras*, JSON text, holds under *name* among our notes, or None."""
-    document = json.loads(extras)
+RUN_ID = "run_id"
+"""The note that tells which run of an operation with an id of the caller's it is."""
+
+PARENT_RUN_ID = "parent_run_id"
+"""The note that tells inside which run of such an operation it was logged."""
+
+
+def note_in(extras: str | None, name: str) -> Any:
+    """Return what *extras*, JSON text, holds under *name* among our notes; None if that cannot be told."""
+    try:
+        document = json.loads(extras or "{}")
+    except ValueError:
+        return None
     own = document.get(OWN_KEY) if isinstance(document, dict) else None
     return own.get(name) if isinstance(own, dict) else None
 

@@ -7,6 +7,7 @@ All ids are dashed lower-case UUID strings, the form in which they are stored an
 import hashlib
 import re
 import uuid
+from datetime import UTC, datetime
 
 import uuid_utils
 from uuid_utils import UUID, uuid7
@@ -14,7 +15,7 @@ from uuid_utils import UUID, uuid7
 from aicore_sqllog.process import hooks
 from aicore_sqllog.values.text import clean_text
 
-__all__ = ["UUID", "message_id", "mint", "operation_id", "parse_uuid", "session_id", "uuid7"]
+__all__ = ["UUID", "message_id", "mint", "minted_at", "operation_id", "parse_uuid", "session_id", "uuid7"]
 
 NAMESPACE = uuid.UUID("6f0d9c1e-5b1c-5d0e-9a37-2f1f6f1f9a55")
 """The namespace of every derived id. Changing it would orphan what is stored."""
@@ -29,6 +30,11 @@ def mint() -> str:
     The time part never steps back, even when the clock does.
     """
     return str(uuid_utils.uuid7())
+
+
+def minted_at(minted_id: str) -> datetime:
+    """Return when *minted_id* was minted, to the millisecond."""
+    return datetime.fromtimestamp(int(minted_id[:8] + minted_id[9:13], 16) / 1000, UTC)
 
 
 def parse_uuid(value: object) -> str | None:

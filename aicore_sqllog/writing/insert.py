@@ -3,7 +3,7 @@ Call records into the three tables, parents first, inside a transaction that is 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session as OrmSession
@@ -13,7 +13,9 @@ from aicore_sqllog.record.notes import add_notes
 from aicore_sqllog.storage.models import LlmMessage, LlmOperation, LlmSession
 from aicore_sqllog.storage.types import EncodedJson
 from aicore_sqllog.storage.upsert import insert_missing
-from aicore_sqllog.writing.ids import chunks
+from aicore_sqllog.writing.chunks import chunks
+from aicore_sqllog.writing.ids import Choice
+from aicore_sqllog.writing.parents import find_children, move_operations
 from aicore_sqllog.writing.rows import Row, message_rows, operation_row, same_json, session_row
 from aicore_sqllog.writing.truncate import fit_rows, fit_session
 
@@ -54,7 +56,7 @@ class KnownSessions:
 def insert_records(
     session: OrmSession,
     records: Sequence[CallRecord],
-    operation_ids: Mapping[str, str],
+    choice: Choice,
     known: KnownSessions,
     largest_row: int | None,
 ) -> None:
@@ -66,7 +68,7 @@ def insert_records(
 
         records: What is inserted.
 
-        operation_ids: The id of each record's operation, by its minted id.
+        choice: The ids of their operations, and of these one's parents.
 
         known: The sessions that are stored.
 
@@ -79,8 +81,10 @@ def insert_records(
     operations: list[Row] = []
     messages: list[Row] = []
     for record in records:
-        operation_id = operation_ids[record.minted_id]
+        operation_id = choice.operation_ids[record.minted_id]
         operation, own_messages = operation_row(record, operation_id), list(message_rows(record, operation_id))
+        if record.minted_id in choice.parent_ids:
+            operation["parent_operation_id"] = choice.parent_ids[record.minted_id]
         if record.minted_id in differing:
             operation["extras"] = EncodedJson(differing[record.minted_id])
         if largest_row is not None:
@@ -91,6 +95,7 @@ def insert_records(
         if rows:
             # Without render_nulls the rows are grouped by which of their values are None: a statement each.
             session.execute(sa.insert(model), rows, execution_options={"render_nulls": True})
+    move_operations(session, {**choice.moved, **find_children(session, choice.replaced)})
 
 
 def _with_metadata_of_their_own(session: OrmSession, records: Sequence[CallRecord]) -> dict[str, str]:

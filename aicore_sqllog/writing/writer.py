@@ -23,6 +23,7 @@ from aicore_sqllog.storage.upsert import insert_missing
 from aicore_sqllog.writing.destination import Destination, NoRecordInvolvedError
 from aicore_sqllog.writing.ids import choose_ids
 from aicore_sqllog.writing.insert import KnownSessions, insert_records
+from aicore_sqllog.writing.parents import NamedParents
 from aicore_sqllog.writing.rows import loss_row
 from aicore_sqllog.writing.splitting import Refusal, Splitting, sum_outcomes
 from aicore_sqllog.writing.triage import Blame, NotWritten, Triage, Verdict
@@ -59,6 +60,7 @@ class Writer:
         self._triage = Triage(self.destination)
         self._dead_letters = dead_letters or DeadLetters(show_url(place.url))
         self._known_sessions = KnownSessions()
+        self._parents = NamedParents()
 
     def write(self, records: Sequence[CallRecord], attempt: int, losses: Sequence[Loss] = ()) -> Outcome:
         """
@@ -101,11 +103,14 @@ class Writer:
         self.destination.forget()
 
     def _run(self, work: Callable[[sa.Connection], Outcome], records: Sequence[CallRecord], attempt: int) -> Outcome:
+        parents = self._parents
         try:
             return self.destination.run(work)
         except NotWritten:
+            self._parents = parents
             raise
         except Exception as exc:
+            self._parents = parents
             raise NotWritten(self._triage.judge(exc, records, attempt)) from exc
 
     def _write_in_pieces(
@@ -136,10 +141,12 @@ class Writer:
                 _store_losses(session, losses)
             if not records:
                 return Outcome(0)
-            operation_ids, stored = choose_ids(session, records, may_be_stored)
-            fresh = [record for record in records if record.minted_id not in stored]
-            insert_records(session, fresh, operation_ids, self._known_sessions, self.destination.largest_row)
-        asked_and_refused = sum(record.caller_id not in (None, operation_ids[record.minted_id]) for record in fresh)
+            parents = self._parents.copy()
+            choice = choose_ids(session, records, may_be_stored, parents)
+            fresh = [record for record in records if record.minted_id not in choice.stored]
+            insert_records(session, fresh, choice, self._known_sessions, self.destination.largest_row)
+            self._parents = parents
+        asked_and_refused = sum(r.caller_id not in (None, choice.operation_ids[r.minted_id]) for r in fresh)
         return Outcome(len(fresh), duplicate=len(records) - len(fresh), id_conflict=asked_and_refused)
 
 

@@ -86,8 +86,8 @@ def acknowledge_before_commit(database: SyncDatabase, work: Callable[[sa.Connect
         return result
 
 
-def recognise_nothing(session: Any, records: Any, may_be_stored: bool) -> Any:
-    return ids.choose_ids(session, records, False)
+def recognise_nothing(session: Any, records: Any, may_be_stored: bool, links: Any) -> Any:
+    return ids.choose_ids(session, records, False, links)
 
 
 @pytest.mark.parametrize(

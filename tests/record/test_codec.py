@@ -50,6 +50,8 @@ def call_records(draw: st.DrawFn) -> CallRecord:
         tuple(values[key] for key in OPERATION_KEYS),
         Session._make(values[column.key] for column in SESSIONS),
         tuple(draw(st.lists(message, max_size=3))),
+        draw(st.none() | VALUES[ColumnKind.ID]),
+        draw(st.none() | VALUES[ColumnKind.ID]),
     )
 
 
