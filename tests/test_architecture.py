@@ -189,6 +189,7 @@ def test_the_worker_and_what_it_stands_on_know_only_the_standard_library(sources
         "limits",
         "wakeup",
         "clock",
+        "room",
     }
     assert found == {f"batching.{name}" for name in beside}
     for module in found:

@@ -8,7 +8,6 @@ the lock, waits for nobody either. Imports only the standard library and what li
 """
 
 import contextlib
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
@@ -21,6 +20,7 @@ from aicore_sqllog.batching.flushes import Flush
 from aicore_sqllog.batching.handoff import MOST_WAITING, Arrival, HandOff
 from aicore_sqllog.batching.limits import Limits
 from aicore_sqllog.batching.queue import Packing
+from aicore_sqllog.batching.room import Room, is_on_event_loop
 from aicore_sqllog.batching.wakeup import Wakeup
 
 __all__ = ["Buffer"]
@@ -65,7 +65,7 @@ class Buffer(Generic[T]):
         self._most_waiting = 1
         """The log call with which so many are handed off takes in: fewer where these would make a batch full."""
         self._is_room_scarce = False
-        self._waiting_for_room: list[Wakeup] = []
+        self._room = Room()
         self._note_room()
 
     # -- the threads that log ---------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ class Buffer(Generic[T]):
                 if contents.in_flight is not None:  # of a thread that died, or gave up: it is still the oldest
                     return contents.in_flight
                 seconds = contents.seconds_until_due()
-                if seconds is not None and (seconds == 0 or self._waiting_for_room or self._is_stopping):
+                if seconds is not None and (seconds == 0 or self._room.is_awaited or self._is_stopping):
                     return self._take()
                 if seconds is None and self._is_stopping:
                     return None
@@ -280,8 +280,7 @@ class Buffer(Generic[T]):
     def _take(self) -> Batch[T]:
         batch = self._contents.take()
         self._note_room()
-        for waiting in self._waiting_for_room:
-            waiting.set()
+        self._room.tell()
         return batch
 
     # -- room -------------------------------------------------------------------------------------------------------
@@ -305,33 +304,20 @@ class Buffer(Generic[T]):
         """Wait until there is room; return why there will be none, or None."""
         # Who comes later waits behind those who wait already, or room would never be left for these. What was handed
         # off will be in the queue, and may be as large.
-        coming = len(self._arrivals) + 1
-        if not self._waiting_for_room and not self._contents.queue.is_full_for(coming * size, coming):
+        queue, coming = self._contents.queue, len(self._arrivals) + 1
+        if not self._room.is_awaited and not queue.is_full_for(coming * size, coming):
             return None
-        if _is_on_event_loop():
+        if is_on_event_loop():
             return EVENT_LOOP
-        room = Wakeup()
         with self._locked() as is_outermost:
             if not is_outermost:
                 return None  # this thread keeps the other from making room: then it is one too many
-            self._waiting_for_room.append(room)
+            turn = self._room.queue_up()
         try:
-            return self._wait_for_room(room, size)
+            has_room = self._room.wait(
+                turn, self._limits.block_seconds, lambda: not queue.is_full_for(size), self._wakeup.set
+            )
         finally:
             with self._locked():
-                self._waiting_for_room.remove(room)
-
-    def _wait_for_room(self, room: Wakeup, size: int) -> str | None:
-        give_up_at = monotonic() + self._limits.block_seconds
-        while self._contents.queue.is_full_for(size):
-            seconds = give_up_at - monotonic()
-            if seconds <= 0:
-                return QUEUE_FULL
-            self._wakeup.set()
-            room.wait(seconds)
-        return None
-
-
-def _is_on_event_loop() -> bool:
-    asyncio = sys.modules.get("asyncio")  # not imported: then there is no loop
-    return asyncio is not None and asyncio._get_running_loop() is not None
+                self._room.leave(turn)
+        return None if has_room else QUEUE_FULL

@@ -6,7 +6,6 @@ Imports only the standard library and what lies beside it.
 
 from collections import deque
 from collections.abc import Sequence
-from itertools import islice
 from typing import Generic, TypeAlias, TypeVar
 
 from aicore_sqllog.batching.limits import Limits
@@ -37,7 +36,8 @@ class HandOff(Generic[T]):
     def first(self, most: int) -> list[Arrival[T]]:
         """Return the oldest that stand here and are not admitted, *most* at most."""
         self.remove_admitted()
-        return list(islice(self.arrivals, most))
+        # By index: an iterator would not outlive what a signal handler appends meanwhile.
+        return [self.arrivals[number] for number in range(min(most, len(self.arrivals)))]
 
     def note_admitted(self, admitted: Sequence[Arrival[T]]) -> None:
         """Remember that *admitted*, the oldest that stand here, are; whatever interrupts their removal."""

@@ -1,8 +1,8 @@
 """
 Bytes that leave in the order in which they came, in one piece of memory that is given back when they have left.
 
-What the allocator of C gets back of a queue's many pieces it mostly keeps, for there is always one between
-that is still used: a process would stay as large as in its worst hour. Imports only the standard library.
+The C allocator keeps most of what a queue's many pieces give back, because there is always one between them that is
+still used: a process would stay as large as in its worst hour. Imports only the standard library.
 """
 
 import contextlib

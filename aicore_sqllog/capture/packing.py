@@ -30,7 +30,7 @@ class SnapshotPacking:
             return None
         frozen, size = freeze(tuple(kept.values()))
         size = size_of(size, snapshot.message, snapshot.stack, *(snapshot.failure or ()))
-        note = "the messages were left out, for the queue was full"
+        note = "the messages were left out because the queue was full"
         return snapshot._replace(names=tuple(kept), values=frozen, size=size, note=note), size
 
     def unload(self, snapshot: Snapshot) -> tuple[Snapshot, bytes] | None:

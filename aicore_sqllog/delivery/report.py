@@ -20,10 +20,10 @@ _CONTENTION_ATTEMPTS = 4
 
 _DEAD_LETTERED = "dead_lettered"
 _LOSSES = {
-    QUEUE_FULL: "dropped, for the queue was full. Look at queue_size, queue_bytes and overflow.",
-    EVENT_LOOP: "dropped, for the queue was full and an event loop must not wait. Look at queue_bytes.",
-    UNTAKEN: "dropped, for the log call itself met an error. This is not expected: please report it.",
-    UNSTORABLE: "dropped, for the database refuses them and the folder of dead letters is full or cannot be written.",
+    QUEUE_FULL: "dropped because the queue was full. Look at queue_size, queue_bytes and overflow.",
+    EVENT_LOOP: "dropped because the queue was full and an event loop must not wait. Look at queue_bytes.",
+    UNTAKEN: "dropped because the log call itself met an error. This is not expected: please report it.",
+    UNSTORABLE: "dropped because the database refuses them and the folder of dead letters is full or read-only.",
     _DEAD_LETTERED: "the database refuses them; they are in the user's state directory, under aicore_sqllog.",
 }
 

@@ -35,7 +35,7 @@ class HandlerStats:
     ignored: int
     """Records that were not about a call of a model, or came from the handler's own thread."""
     id_conflict: int
-    """Of those committed: stored under a fresh id, for the ``operation_id`` asked for was taken."""
+    """Of those committed: stored under a fresh id, because the ``operation_id`` asked for was taken."""
     retries: int
     """Failed attempts to write a batch."""
     dropped_by_reason: Mapping[str, int]
