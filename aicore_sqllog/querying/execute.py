@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from aicore_sqllog.errors import DatabaseError
+from aicore_sqllog.storage.dialects.lookup import dialect_of
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Question", "Rows", "aexecute", "execute"]
 
 T = TypeVar("T")
+
+_TRIES = 10
 
 Rows: TypeAlias = Sequence[sa.Row[Any]]
 Question: TypeAlias = Generator[sa.Select[Any], Rows, T]
@@ -59,6 +65,20 @@ def _advance(question: Question[T], rows: Rows | None) -> sa.Select[Any] | _Answ
 
 def _fetch(connection: sa.Connection, select: sa.Select[Any]) -> Rows:
     """Return the rows; no transaction stays open while the question works on them."""
-    rows = connection.execute(select).all()
-    connection.rollback()
-    return rows
+    dialect = dialect_of(connection)
+    for _ in range(_TRIES):
+        try:
+            rows = connection.execute(select).all()
+        except DBAPIError:
+            if not dialect.was_changed(connection):
+                raise
+        else:
+            connection.rollback()
+            if not dialect.was_changed(connection):
+                return rows
+        connection.invalidate()  # the next statement connects again
+        connection.rollback()
+    raise DatabaseError(
+        f"The log changed while it was read, {_TRIES} times in a row, and it cannot be locked from here. "
+        "Read it as a user who may write to its folder, or read a copy."
+    )

@@ -128,6 +128,12 @@ class GenericDialect:
         """Return how many bytes one row, or one statement, may have; None where nobody reaches the limit."""
         return None
 
+    # -- reading -----------------------------------------------------------------------------------
+
+    def was_changed(self, connection: sa.Connection) -> bool:
+        """Whether *connection* reads without locks, and what it read may be out of date or torn by now."""
+        return False
+
     # -- errors ------------------------------------------------------------------------------------
 
     def read_error(self, error: BaseException) -> Verdict | None:

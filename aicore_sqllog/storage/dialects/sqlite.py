@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -20,6 +20,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.pool import NullPool
 
+from aicore_sqllog.storage.dialects import sqlite_reading
 from aicore_sqllog.storage.dialects.generic import Driver, Drivers, GenericDialect, Purpose
 from aicore_sqllog.storage.kinds import (
     CONTENTION,
@@ -40,6 +41,9 @@ __all__ = ["SqliteDialect"]
 _BUSY_SECONDS = 5.0
 """How long a statement waits for another writer's lock before it is an error that is tried again."""
 
+_DECIDED_BY_ITS_OWNER = frozenset({"immutable", "nolock", "vfs"})
+"""Parameters of a URL that say how the file is to be read."""
+
 _WAL_SECONDS = 5.0
 _WAL_PAUSE_SECONDS = 0.02
 
@@ -54,7 +58,9 @@ class SqliteDialect(GenericDialect):
 
     def file_of(self, url: URL) -> Path | None:
         database = url.database or ""
-        return Path(database.removeprefix("file:").partition("?")[0])
+        if not database.startswith("file:"):
+            return Path(database)
+        return Path(unquote(database.removeprefix("file:").partition("?")[0]))
 
     def is_in_memory(self, url: URL) -> bool:
         database = url.database or ""
@@ -79,9 +85,15 @@ class SqliteDialect(GenericDialect):
         return {"poolclass": NullPool} if purpose is Purpose.READ else {}
 
     def prepare_engine(self, engine: Engine, url: URL, purpose: Purpose) -> None:
+        path = self.file_of(url)
         if purpose is not Purpose.READ:
-            _create_private_file(self.file_of(url))
+            _create_private_file(path)
             event.listen(engine, "connect", _on_connect)
+        elif path is not None and not url.query.keys() & _DECIDED_BY_ITS_OWNER:
+            sqlite_reading.read_carefully(engine, path)
+
+    def was_changed(self, connection: sa.Connection) -> bool:
+        return sqlite_reading.was_changed(connection)
 
     def begin(self, connection: sa.Connection, purpose: Purpose) -> None:
         # The driver begins none before DDL, and elsewhere one without the write lock, which fails when it is
