@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aicore_sqllog.capture.context import llm_session
+    from aicore_sqllog.capture.session import llm_session
     from aicore_sqllog.collector import LlmOperationCollector
     from aicore_sqllog.delivery.stats import HandlerStats
     from aicore_sqllog.errors import ConfigurationError, DatabaseError, LogNotFoundError, SchemaError, SQLLogError
@@ -62,7 +62,7 @@ _HOMES = {
     "apolars_from_db": "reader",
     "install_signal_handlers": "process.signals",
     "llm_operation": "operation",
-    "llm_session": "capture.context",
+    "llm_session": "capture.session",
     "metadata": "storage.models",
     "polars_from_db": "reader",
 }

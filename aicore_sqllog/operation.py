@@ -4,17 +4,23 @@ llm_operation: one line around a call of a model; its outcome becomes one log re
 
 import logging
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
 
-from aicore_sqllog.capture.context import Frame, as_text, current_owner, enter, leave, surrounded_by, wrap
+from aicore_sqllog.capture.cancellation import is_cancellation
+from aicore_sqllog.capture.context import Scope, as_text, current_owner, enter, inside, leave
 from aicore_sqllog.capture.fields import NOTES_KEY, require_fields
+from aicore_sqllog.capture.messages import as_items
+from aicore_sqllog.capture.snapshot import describe_exception
+from aicore_sqllog.capture.wrapping import wrap
 from aicore_sqllog.process.notices import Notices
 from aicore_sqllog.record.aliases import with_own_names
+from aicore_sqllog.responses.combine import combine, overlaid
 from aicore_sqllog.responses.read import read_response
 from aicore_sqllog.responses.sdk_exceptions import read_exception
-from aicore_sqllog.responses.stream import AsyncStream, Stream, watch_stream
+from aicore_sqllog.responses.stream import AsyncStream, Stream, watch_returned, watch_stream
+from aicore_sqllog.responses.watch import Watch
 from aicore_sqllog.values.convert import to_consent
 from aicore_sqllog.values.freeze import Frozen, freeze, thaw
 from aicore_sqllog.values.ids import mint
@@ -36,12 +42,13 @@ class llm_operation:  # noqa: N801  # a context manager, named like those of con
 
     On leaving, one record is logged: with the time it took, the status, the operation around it
     as its parent, and what ``record``, ``stream``, ``set`` and ``first_token`` of the yielded
-    :class:`OperationScope` were told. An exception, a cancellation too, is logged as an error and
-    goes on, untouched; of a generator that is closed early the status is ``"cancelled"``. Logging
-    never raises into the block.
+    :class:`OperationScope` were told. An exception is logged as an error, a cancellation or a
+    generator that is closed early as ``"cancelled"``; it goes on, untouched. Logging never raises
+    into the block.
 
-    As a decorator, on a function or a coroutine function, it records what the function returns
-    unless the function recorded something itself, by ``llm_operation.current()``.
+    As a decorator, on a function, an asynchronous one, an SDK's method or a generator, it records
+    what is returned or yielded unless the function recorded something itself, by
+    ``llm_operation.current()``. A stream that is returned keeps the operation open until its end.
 
     Args:
         logger: Where the record is logged: a logger, an adapter, or a logger's name.
@@ -108,7 +115,7 @@ class llm_operation:  # noqa: N801  # a context manager, named like those of con
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Return *function* with each of its calls as an operation of its own."""
-        return wrap(function, lambda: self, OperationScope._record_returned)
+        return wrap(function, lambda: _OperationCall(OperationScope(self._logger, self._fields)))
 
 
 class OperationScope:
@@ -123,10 +130,11 @@ class OperationScope:
         self._run_id = own_id
         self._logger = logger
         self._given: list[Frozen] = [freeze((dict(fields),))[0]]
-        self._heard: list[Frozen] = []
-        self._streams: list[Stream[Any] | AsyncStream[Any]] = []
+        self._answers: list[Frozen] = []
+        self._watches: list[Watch] = []
+        self._consents = [to_consent(fields.get("capture_content"))]
         self._changes: dict[str, Any] = {name: as_text(fields[name]) for name in _SURROUNDING if name in fields}
-        if not to_consent(fields.get("capture_content")):
+        if not self._consents[0]:
             self._changes["captures_content"] = False
         self._first_token_at: float | None = None
         self._is_logged = False
@@ -137,12 +145,13 @@ class OperationScope:
             found = read_response(response)
         except Exception as exc:
             found = {"extras": {"response_fault": f"{type(exc).__name__} while reading the response"}}
-        self._heard.append(freeze((found,))[0])
+        self._answers.append(freeze((found,))[0])
         return response
 
     def set(self, **fields: Any) -> None:
         """Set fields of the record; they win over what a response tells. Extras are added to those there are."""
         require_fields(fields)
+        self._consents.append(to_consent(fields.get("capture_content")))
         self._given.append(freeze((fields,))[0])
 
     def first_token(self) -> None:
@@ -158,95 +167,135 @@ class OperationScope:
         """
         Return *chunks*, each handed on at once, with what they say gathered.
 
-        A stream that is left before its end is recorded as abandoned. One that nothing has been read
-        of when the block ends, for it was returned, keeps the operation open until its own end.
+        An SDK's stream may be read by its own helpers, too. A stream that is left before its end is
+        recorded as abandoned, and as cancelled. One that nothing has been read of when the block ends,
+        because it was returned, keeps the operation open until its own end.
         """
-        stream = watch_stream(chunks, self.first_token)
-        self._streams.append(stream)
-        return stream
+        watch = Watch(self.first_token)
+        self._watches.append(watch)
+        return watch_stream(chunks, watch)
 
-    def _record_returned(self, value: object) -> None:
-        is_stream = isinstance(value, Iterator | AsyncIterator)
-        if value is not None and not is_stream and not self._heard and not self._streams:
-            self.record(value)
+    def _record_returned(self, value: R) -> R:
+        """Record what a decorated function has returned; return it, or the stream that it is, watched."""
+        if value is None or self._answers or self._watches:
+            return value
+        watch = Watch(self.first_token)
+        stream: R | None = watch_returned(value, watch)
+        if stream is None:
+            return self.record(value)
+        self._watches.append(watch)
+        return stream
 
     def _begin(self) -> "OperationScope":
         changes: dict[str, Any] = {**self._changes, "operation_id": self.operation_id}
         changes["operation_run_id"] = self._run_id
         if "session_id" in changes:
             changes["metadata"] = None  # what is around belongs to another session
-        self._frame = enter(self, **changes)
+        self._scope = enter(self, **changes)
         self._started_at = time.perf_counter()
         return self
 
     def _leave(self, exc: BaseException | None) -> None:
-        leave(self._frame)
-        unread = [stream for stream in self._streams if stream.state == "new"]
+        leave(self._scope)
+        unread = [watch for watch in self._watches if watch.is_unread]
         if exc is None and unread:
-            self._streams = []  # it holds us, and we not it: one that is never read is found when it is freed
+            self._watches = []  # it holds us, and we not it: one that is never read is found when it is freed
             unread[-1].on_end = self._finish_with
         else:
-            self._finish(exc)
+            self._finish(exc, time.perf_counter())
 
-    def _finish_with(self, stream: Any) -> None:
-        self._streams = [stream]
-        self._finish(None)
-        self._streams = []
+    def _finish_with(self, watch: Watch) -> None:
+        self._watches = [watch]
+        self._finish(None, watch.moved_at)
+        self._watches = []
 
-    def _finish(self, exc: BaseException | None) -> None:
+    def _finish(self, exc: BaseException | None, ended_at: float) -> None:
         """Log the record. Whatever a handler or a filter of the application raises stays here."""
-        ended_at = time.perf_counter()
         if self._is_logged:
             return
         self._is_logged = True
-        last = self._streams[-1] if self._streams else None
+        last = self._watches[-1] if self._watches else None
         error = exc if exc is not None or last is None else last.error
         try:
             fields = self._fields(ended_at, error)
-            surrounded_by(self._frame.outer, lambda: _log(self._logger, fields, error))
+            with inside(self._scope.outer):
+                _log(self._logger, fields, error)
         except Exception as fault:
             _NOTICES.say("operation", f"an operation could not be logged: {type(fault).__qualname__}")
-        for stream in self._streams:
-            stream.error = None  # its traceback would keep the caller's frames alive
+        for watch in self._watches:
+            watch.error = None  # its traceback would keep the caller's frames alive
 
     def _fields(self, ended_at: float, error: BaseException | None) -> dict[str, Any]:
-        heard = _merge([*(stream.result() for stream in self._streams), *(thaw(each)[0] for each in self._heard)])
-        given = with_own_names(_merge(thaw(each)[0] for each in self._given))
+        answers = [*(watch.result() for watch in self._watches), *(thaw(each)[0] for each in self._answers)]
+        told, earlier = combine(answers)  # type: ignore[arg-type]  # what was frozen were mappings
+        given = with_own_names(overlaid(thaw(each)[0] for each in self._given))  # type: ignore[misc]
         raised = {} if error is None else read_exception(error)
-        fields = _merge([heard, raised, given])
+        fields = overlaid([told, raised, given])
         if fields.get("operation_type") == _DEFAULT_TYPE:  # what nobody chose
-            fields["operation_type"] = heard.get("operation_type", _DEFAULT_TYPE)
+            fields["operation_type"] = told.get("operation_type", _DEFAULT_TYPE)
+        if earlier:
+            fields["messages"] = [*as_items(fields.get("messages")), *earlier]
         fields["operation_id"] = self.operation_id
-        fields[NOTES_KEY] = {**fields.get(NOTES_KEY, {}), "run_id": self._run_id}
+        fields[NOTES_KEY] = {"run_id": self._run_id}
         fields.setdefault("latency_ms", (ended_at - self._started_at) * 1000)
         if self._first_token_at is not None:
             fields.setdefault("time_to_first_token_ms", (self._first_token_at - self._started_at) * 1000)
-        if error is not None and "status" not in given:  # a response that came before it may have been a success
-            fields["status"] = "cancelled" if isinstance(error, GeneratorExit) else "error"
-        _add_surroundings(fields, self._frame)
+        if is_cancellation(error) and "status" not in given:
+            fields["status"] = "cancelled"
+        if not all(self._consents):
+            fields["capture_content"] = False
+        _add_notes(fields, told, given, error)
+        _add_surroundings(fields, self._scope)
         return fields
+
+
+class _OperationCall:
+    """One call of a decorated function."""
+
+    def __init__(self, operation: OperationScope) -> None:
+        self._operation = operation._begin()
+        self.scope = operation._scope
+        self._yielded: Watch | None = None
+
+    def take(self, chunk: object) -> None:
+        """Hear what the generator yields: an answer's chunks, unless it says otherwise."""
+        if self._yielded is None:
+            self._yielded = Watch(self._operation.first_token)
+        self._yielded.take(chunk)
+
+    def give(self, value: R) -> R:
+        """Record what the function has returned."""
+        return self._operation._record_returned(value)
+
+    def end(self, error: BaseException | None) -> None:
+        """End the operation, with what was yielded where the function recorded nothing itself."""
+        operation, watch, self._yielded = self._operation, self._yielded, None
+        if watch is not None:
+            watch.end("ended" if error is None else "closed" if is_cancellation(error) else "failed", error)
+            if not operation._answers and not operation._watches:
+                operation._watches.append(watch)
+        operation._leave(error)
 
 
 _NOTICES = Notices()
 
 
-def _merge(parts: Iterable[Any]) -> dict[str, Any]:
-    """Return the fields of all *parts*; the later win, and their extras add up."""
-    merged: dict[str, Any] = {}
-    for part in parts:
-        for name, value in part.items():
-            if name == "extras" and isinstance(value, dict) and isinstance(merged.get(name), dict):
-                merged[name] = {**merged[name], **value}
-            elif value is not None:
-                merged[name] = value
-    return merged
+def _add_notes(
+    fields: dict[str, Any], told: Mapping[str, Any], given: Mapping[str, Any], error: BaseException | None
+) -> None:
+    """Say what is no field: a queue may take the exception off the record, and nobody else knows whose cost it is."""
+    notes: dict[str, object] = fields[NOTES_KEY]
+    if error is not None:
+        notes["traceback"] = describe_exception(error).traceback
+    if "cost" in told and "cost" not in given:
+        notes["cost_source"] = "provider"
 
 
-def _add_surroundings(fields: dict[str, Any], frame: Frame) -> None:
+def _add_surroundings(fields: dict[str, Any], scope: Scope) -> None:
     """Write out what surrounds the operation: a queue may take the record to a thread that knows nothing of it."""
-    around = frame.outer.surroundings if frame.outer is not None else None
-    if around is None:
+    if not scope.outer:
         return
+    around = scope.outer[-1].surroundings
     for name in _SURROUNDING:
         if getattr(around, name) is not None:
             fields.setdefault(name, getattr(around, name))
@@ -266,14 +315,15 @@ def _log(logger: AnyLogger, fields: dict[str, Any], error: BaseException | None)
         logger = logger.logger
     if isinstance(logger, str):
         logger = logging.getLogger(logger)
-    is_error = error is not None or bool(fields.get("error_type") or fields.get("error_message"))
-    level = logging.ERROR if is_error and fields.get("status") != "cancelled" else logging.INFO
+    is_cancelled = fields.get("status") == "cancelled"
+    is_error = error is not None or fields.get("status") == "error"
+    is_error = is_error or bool(fields.get("error_type") or fields.get("error_message"))
     logger.log(
-        level,
+        logging.ERROR if is_error and not is_cancelled else logging.INFO,
         "%s of %s: %s",
         fields["operation_type"],
-        fields.get("model"),
+        fields.get("model") or fields.get("response_model"),
         fields.get("status", "done"),
-        exc_info=error,
+        exc_info=None if is_cancelled else error,
         extra={**extra, "llm": fields},
     )

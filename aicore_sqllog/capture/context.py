@@ -4,31 +4,27 @@ What surrounds a call: the session and the operation that the code around it has
 Kept in a context variable, so that threads, tasks and executors with a copied context each see their own.
 """
 
-import functools
-import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
-from types import TracebackType
-from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
-from aicore_sqllog.values.convert import to_consent
-from aicore_sqllog.values.freeze import Frozen, describe, freeze
-from aicore_sqllog.values.ids import mint
+from aicore_sqllog.values.freeze import Frozen, describe
 
 __all__ = [
-    "Frame",
+    "Scope",
+    "Scopes",
     "Surroundings",
+    "SuspendedScope",
     "as_text",
     "current_owner",
     "current_surroundings",
     "enter",
+    "inside",
     "leave",
-    "llm_session",
-    "surrounded_by",
-    "wrap",
+    "scope_of",
 ]
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 
@@ -46,166 +42,91 @@ class Surroundings(NamedTuple):
     """What tells the operation from others that were given the same id."""
 
 
-class Frame:
-    """One ``with`` that was entered: what holds inside, and the frame around it."""
+class Scope:
+    """One ``with`` that was entered: what holds inside, and the scopes around it."""
 
     __slots__ = ("outer", "owner", "surroundings")
 
-    def __init__(self, surroundings: Surroundings, owner: object, outer: "Frame | None") -> None:
+    def __init__(self, surroundings: Surroundings, owner: object, outer: "Scopes") -> None:
         self.surroundings = surroundings
         self.owner = owner
         self.outer = outer
 
 
-_CURRENT: ContextVar[Frame | None] = ContextVar("aicore_sqllog_frame", default=None)
+Scopes = tuple[Scope, ...]
+"""The scopes around a piece of code, the innermost last."""
+
+_CURRENT: ContextVar[Scopes] = ContextVar("aicore_sqllog_scopes", default=())
+_NOTHING = Surroundings()
 
 
 def current_surroundings() -> Surroundings | None:
     """Return what surrounds the caller, or None."""
-    frame = _CURRENT.get()
-    return None if frame is None else frame.surroundings
+    scopes = _CURRENT.get()
+    return scopes[-1].surroundings if scopes else None
 
 
 def current_owner(kind: type[R]) -> R | None:
-    """Return the innermost owner of a frame that is a *kind*, or None."""
-    frame = _CURRENT.get()
-    while frame is not None and not isinstance(frame.owner, kind):
-        frame = frame.outer
-    return None if frame is None else cast(R, frame.owner)
+    """Return the innermost owner of a scope that is a *kind*, or None."""
+    return next((scope.owner for scope in reversed(_CURRENT.get()) if isinstance(scope.owner, kind)), None)
 
 
-def enter(owner: object, **changes: Any) -> Frame:
-    """Let *changes* hold from here on; return the frame."""
+def scope_of(owner: object) -> Scope | None:
+    """Return the innermost scope of *owner*, or None."""
+    return next((scope for scope in reversed(_CURRENT.get()) if scope.owner is owner), None)
+
+
+def enter(owner: object, **changes: Any) -> Scope:
+    """Let *changes* hold from here on; return the scope."""
     outer = _CURRENT.get()
-    surroundings = (_NOTHING if outer is None else outer.surroundings)._replace(**changes)
-    frame = Frame(surroundings, owner, outer)
-    _CURRENT.set(frame)
-    return frame
+    surroundings = (outer[-1].surroundings if outer else _NOTHING)._replace(**changes)
+    scope = Scope(surroundings, owner, outer)
+    _CURRENT.set((*outer, scope))
+    return scope
 
 
-def leave(frame: Frame) -> None:
+def leave(scope: Scope) -> None:
     """
     End what :func:`enter` began.
 
-    In another context, where a generator may be closed, there is nothing to end; so no token is kept.
+    Scopes that were entered since stay: a generator may be closed while others are open around its
+    caller. In another context, where it may be closed too, there is nothing to end; so no token is kept.
     """
-    found = _CURRENT.get()
-    while found is not None and found is not frame:
-        found = found.outer
-    if found is not None:
-        _CURRENT.set(frame.outer)
+    scopes = _CURRENT.get()
+    if scope in scopes:
+        _CURRENT.set(tuple(other for other in scopes if other is not scope))
 
 
-def surrounded_by(frame: Frame | None, act: Callable[[], None]) -> None:
-    """Call *act* as if its caller stood in *frame*."""
-    token = _CURRENT.set(frame)
+@contextmanager
+def inside(scopes: Scopes) -> Iterator[None]:
+    """Let the block run as if it stood in *scopes*."""
+    before = _CURRENT.get()
+    _CURRENT.set(scopes)
     try:
-        act()
+        yield
     finally:
-        _CURRENT.reset(token)
+        _CURRENT.set(before)
 
 
-_NOTHING = Surroundings()
+class SuspendedScope:
+    """A scope whose code runs in pieces, each perhaps in another context: an awaitable's, or a generator's."""
 
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._scopes: Scopes = (*scope.outer, scope)
 
-class llm_session:  # noqa: N801  # a context manager, named like those of contextlib
-    """
-    A session for every LLM record that is logged inside: ``with``, ``async with``, or a decorator.
-
-    Inside another session, what is left out stays as it is there. A record's own fields win over
-    these, and these over the handler's.
-
-    Args:
-        session_id: A UUID or any text. Left out: that of the surrounding session, else a new one.
-
-        workspace, agent_id, user_id: Whose calls these are.
-
-        metadata: Anything; kept with the session.
-
-        capture_content: ``False``: of the calls inside no text is stored. Nothing inside can turn it on again.
-
-    Example:
-        >>> with llm_session("chat-42", user_id="u-7") as session_id:
-        ...     log.info("answered", extra={"provider": "openai", "model": "gpt-4o-mini"})
-    """
-
-    def __init__(
-        self,
-        session_id: object = None,
-        *,
-        workspace: str | None = None,
-        agent_id: str | None = None,
-        user_id: str | None = None,
-        metadata: object = None,
-        capture_content: bool | None = None,
-    ) -> None:
-        given = {"workspace": workspace, "agent_id": agent_id, "user_id": user_id}
-        self._changes: dict[str, Any] = {name: as_text(value) for name, value in given.items() if value is not None}
-        self._session_id = None if session_id is None else as_text(session_id)
-        if metadata is not None:
-            self._changes["metadata"] = freeze((metadata,))[0]
-        if not to_consent(capture_content):
-            self._changes["captures_content"] = False
-
-    def __enter__(self) -> str:
-        """Begin; return the session's id, as it was given."""
-        outer = current_surroundings()
-        session_id = self._session_id or (outer and outer.session_id) or mint()
-        changes = self._changes
-        if self._session_id is not None and "metadata" not in changes:
-            changes = {**changes, "metadata": None}  # the metadata around is another session's
-        enter(self, **changes, session_id=session_id)
-        return session_id
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        frame = _CURRENT.get()
-        while frame is not None and frame.owner is not self:
-            frame = frame.outer
-        if frame is not None:
-            leave(frame)
-
-    async def __aenter__(self) -> str:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, exc, trace)
-
-    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Return *function*, a function or a coroutine function, with each call in this session."""
-        return wrap(function, lambda: self)
-
-
-def wrap(
-    function: Callable[P, R],
-    scope: Callable[[], Any],
-    on_return: Callable[[Any, object], None] = lambda held, value: None,
-) -> Callable[P, R]:
-    """Return *function*, a function or a coroutine function, with each of its calls inside a fresh *scope*."""
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(f"{function.__qualname__} is a generator: it runs after its call. Use `with` inside it.")
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def call_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-            with scope() as held:
-                value = await cast("Awaitable[Any]", function(*args, **kwargs))
-                on_return(held, value)
-                return value
-
-        return cast("Callable[P, R]", call_async)
-
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        with scope() as held:
-            value = function(*args, **kwargs)
-            on_return(held, value)
-            return value
-
-    return call
+    @contextmanager
+    def resumed(self) -> Iterator[None]:
+        """Let the block run in the scope, and in those that earlier pieces have entered and not left."""
+        before = _CURRENT.get()
+        _CURRENT.set(self._scopes)
+        try:
+            yield
+        finally:
+            now = _CURRENT.get()
+            if self._scope in now:  # it is not, where the collector closes a piece that was cut off
+                self._scopes = now
+                _CURRENT.set(before)
 
 
 def as_text(value: object) -> str:

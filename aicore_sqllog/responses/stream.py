@@ -2,74 +2,78 @@
 A provider's stream, handed through chunk by chunk while what it says is gathered.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import inspect
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-from aicore_sqllog.responses.gather import StreamReader
+from aicore_sqllog.responses.tap import tap
+from aicore_sqllog.responses.watch import Watch
 
-__all__ = ["AsyncStream", "Stream", "watch_stream"]
+__all__ = ["AsyncStream", "Stream", "watch_returned", "watch_stream"]
 
 C = TypeVar("C")
-State = Literal["new", "open", "ended", "failed", "closed"]
+Kind = type[BaseException] | None
 
 
 class _Watched:
-    """What the two kinds of stream have in common: the chunks so far, and what became of the stream."""
+    """What the two kinds of stream have in common: the source, and the watch over it."""
 
-    def __init__(self, source: Any, on_content: Callable[[], None]) -> None:
+    def __init__(self, source: Any, watch: Watch) -> None:
         self._source = source
+        self._watch = watch
         self._iterator: Any = None
-        self._on_content = on_content
-        self._chunks = StreamReader()
-        self._has_content = False
-        self._fault: str | None = None
-        self.state: State = "new"
-        self.error: BaseException | None = None
-        self.on_end: Callable[[_Watched], None] = lambda stream: None
-        """Called when the stream has ended, failed or been closed."""
+        self._manager: Any = None
+        self._is_shared = False
+        self._is_tapped = tap(source, watch)
 
     def __getattr__(self, name: str) -> Any:
         """Return what the SDK's own stream has beside its chunks."""
         if name.startswith("_"):
             raise AttributeError(name)
-        return getattr(self._source, name)
+        value = getattr(self._source, name)
+        if callable(value) or isinstance(value, Iterator | AsyncIterator):
+            self._is_shared = True
+            self._watch.read_past = None if self._is_tapped else self._source
+        return value
 
     def __del__(self) -> None:
-        if self.__dict__.get("state") in ("new", "open"):
-            self._end("closed")
+        # The tap may keep the watch alive, in a circle through the SDK's stream, and nobody reads on.
+        if not self.__dict__.get("_is_shared", True):
+            self._watch.end("closed")
 
-    def result(self) -> dict[str, Any]:
-        """Return the fields that the chunks told; of a stream that did not come to its end, that too."""
+    def close(self) -> Any:
+        """Close the source as it can be closed, at once or by awaiting what is returned; the stream is left."""
+        waiting = []
         try:
-            found: dict[str, Any] = dict(self._chunks.result())
-        except Exception as exc:
-            found, self._fault = {}, type(exc).__name__
-        notes: dict[str, object] = {"chunks": self._chunks.count, "state": self.state}
-        if self.state in ("new", "open", "closed"):
-            notes["state"] = "abandoned"
-            found["finish_reason"] = found.get("finish_reason") or "abandoned"
-        if self._fault is not None:
-            notes["fault"] = f"{self._fault} while reading the chunks"
-        found["extras"] = {**(found.get("extras") or {}), "stream": notes}
-        return found
+            for held in dict.fromkeys(held for held in (self._iterator, self._source) if held is not None):
+                close = self._find_close(held)
+                waiting.append(None if close is None else close())
+        finally:
+            self._watch.end("closed")
+        return _Closing([each for each in waiting if inspect.isawaitable(each)])
+
+    def _find_close(self, held: Any) -> Callable[[], Any] | None:
+        return getattr(held, "close", None)
+
+    def _entered(self, manager: Any, source: Any) -> None:
+        self._manager, self._source = manager, source
+        self._is_tapped = self._is_tapped or tap(source, self._watch)
 
     def _take(self, chunk: object) -> None:
-        self.state = "open"
-        if self._fault is not None:
-            return
-        try:
-            self._chunks.add(chunk)
-            if not self._has_content and self._chunks.has_content:
-                self._has_content = True
-                self._on_content()
-        except Exception as exc:
-            self._fault = type(exc).__name__
+        if not self._is_tapped:
+            self._watch.take(chunk)
 
-    def _end(self, state: State, error: BaseException | None = None) -> None:
-        if self.state in ("new", "open"):
-            self.state, self.error = state, error
-            self.on_end(self)
+
+class _Closing:
+    """What closing returns: it may be awaited, and need not be where nothing is left to wait for."""
+
+    def __init__(self, waiting: list[Any]) -> None:
+        self._waiting = waiting
+
+    def __await__(self) -> Generator[Any, None, None]:
+        for each in self._waiting:
+            yield from each.__await__()
 
 
 class Stream(_Watched, Generic[C]):
@@ -84,37 +88,28 @@ class Stream(_Watched, Generic[C]):
                 self._iterator = iter(self._source)
             chunk: C = next(self._iterator)
         except StopIteration:
-            self._end("ended")
+            self._watch.end("ended")
             raise
         except BaseException as exc:
-            self._end("failed", exc)
+            self._watch.end("failed", exc)
             raise
         self._take(chunk)
         return chunk
 
     def __enter__(self) -> Self:
         if hasattr(type(self._source), "__enter__"):
-            self._source = self._source.__enter__()
+            try:
+                self._entered(self._source, self._source.__enter__())
+            except BaseException as exc:
+                self._watch.end("failed", exc)
+                raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: Kind, exc: BaseException | None, trace: TracebackType | None) -> bool | None:
         try:
-            if hasattr(type(self._source), "__exit__"):
-                self._source.__exit__(kind, exc, trace)
+            return None if self._manager is None else self._manager.__exit__(kind, exc, trace)
         finally:
-            self._end("closed")
-
-    def close(self) -> None:
-        """Close the source, if it can be, and count the stream as left."""
-        try:
-            for held in (self._iterator, self._source):
-                if hasattr(held, "close"):
-                    held.close()
-                    break
-        finally:
-            self._end("closed")
+            self._watch.end("closed")
 
 
 class AsyncStream(_Watched, Generic[C]):
@@ -129,50 +124,63 @@ class AsyncStream(_Watched, Generic[C]):
                 self._iterator = aiter(self._source)
             chunk: C = await anext(self._iterator)
         except StopAsyncIteration:
-            self._end("ended")
+            self._watch.end("ended")
             raise
         except BaseException as exc:
-            self._end("failed", exc)
+            self._watch.end("failed", exc)
             raise
         self._take(chunk)
         return chunk
 
     async def __aenter__(self) -> Self:
         if hasattr(type(self._source), "__aenter__"):
-            self._source = await self._source.__aenter__()
+            try:
+                self._entered(self._source, await self._source.__aenter__())
+            except BaseException as exc:
+                self._watch.end("failed", exc)
+                raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: Kind, exc: BaseException | None, trace: TracebackType | None) -> bool | None:
         try:
-            if hasattr(type(self._source), "__aexit__"):
-                await self._source.__aexit__(kind, exc, trace)
+            return None if self._manager is None else await self._manager.__aexit__(kind, exc, trace)
         finally:
-            self._end("closed")
+            self._watch.end("closed")
 
     async def aclose(self) -> None:
-        """Close the source, if it can be, and count the stream as left."""
-        try:
-            for held in (self._iterator, self._source):
-                close = getattr(held, "aclose", None) or getattr(held, "close", None)
-                if close is not None:
-                    await close()
-                    break
-        finally:
-            self._end("closed")
+        """Close the source, if it can be; the stream is left."""
+        await self.close()
 
-    close = aclose
+    def _find_close(self, held: Any) -> Callable[[], Any] | None:
+        return getattr(held, "aclose", None) or getattr(held, "close", None)
 
 
-class DualStream(Stream[C], AsyncStream[C]):  # type: ignore[misc]  # its close() is the synchronous one
+class DualStream(Stream[C], AsyncStream[C]):
     """For a source that can be read either way, as its reader chooses."""
 
 
-def watch_stream(source: Any, on_content: Callable[[], None]) -> Any:
+def watch_stream(source: Any, watch: Watch) -> Any:
     """Return the iterator *source*, or the asynchronous one, with its chunks watched."""
     kind = type(source)
     is_async = hasattr(kind, "__aiter__") or hasattr(kind, "__aenter__")
     is_sync = hasattr(kind, "__iter__") or hasattr(kind, "__enter__") or not is_async
     watched = DualStream if is_async and is_sync else AsyncStream if is_async else Stream
-    return watched(source, on_content)
+    return watched(source, watch)
+
+
+def watch_returned(value: Any, watch: Watch) -> Any:
+    """
+    Return the stream that a function has returned, watched; None where *value* is none.
+
+    An SDK's stays the object that it is. Files, cursors and their like are iterators, but no streams of an answer.
+    """
+    if isinstance(value, _Watched):
+        return None
+    if tap(value, watch):
+        return value
+    if not isinstance(value, Iterator | AsyncIterator) or any(hasattr(type(value), name) for name in _NO_STREAM):
+        return None
+    return watch_stream(value, watch)
+
+
+_NO_STREAM = ("read", "seek", "fetchone", "__len__", "__getitem__")
