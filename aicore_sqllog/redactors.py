@@ -14,18 +14,26 @@ __all__ = ["card_numbers", "email_addresses", "keys_and_tokens", "phone_numbers"
 _SECRET, _EMAIL, _CARD, _PHONE = "[secret]", "[email]", "[card]", "[phone]"
 
 
+_AFTER_ESCAPE = r"(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2})"
+r"""The letter of an escape is no part of the word behind it: ``\n`` in JSON, ``%3D`` in a URL."""
+
+
 def _starting(prefix: str, rest: str) -> re.Pattern[str]:
     """Return the pattern of a secret that begins with *prefix*, which does not stand inside a word."""
-    return re.compile(rf"(?<![A-Za-z0-9])(?:{prefix}){rest}")
+    return re.compile(rf"(?:(?<![A-Za-z0-9])|{_AFTER_ESCAPE})(?:{prefix}){rest}")
 
 
 _SHORTEST = 15
 """Every secret below but the short ones is a word of at least so many characters."""
 
 _SHORT_SECRETS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
-    (("bearer",), re.compile(r"(?i)(?<=bearer)[ \t]{1,4}[A-Za-z0-9._~+/=-]{8,}")),
-    (("basic",), re.compile(r"(?i)(?<=basic)[ \t]{1,4}[A-Za-z0-9+/]{16,}={0,2}")),
-    (("://",), re.compile(r"(?<=://)[^\s/:@]{0,100}:[^\s/@]{1,300}(?=@)")),
+    (("bearer",), re.compile(r"(?i)(?<=bearer)(?:[ \t]{1,4}|%20|\+)[A-Za-z0-9._~+/=-]{8,}")),
+    (("basic",), re.compile(r"(?i)(?<=basic)(?:[ \t]{1,4}|%20)[A-Za-z0-9+/]{16,}={0,2}")),
+    (("://",), re.compile(r"(?<=://)[^\s/:@\"\\]{0,100}:[^\s/@\"\\]{1,300}(?=@)")),
+    (
+        ("%3a%2f%2f",),
+        re.compile(r"(?i)(?<=%3a%2f%2f)(?:(?!%3a|%40)[^\s/@\"]){0,100}%3a(?:(?!%40)[^\s/@\"]){1,300}(?=%40)"),
+    ),
 )
 _SECRETS = (
     *_SHORT_SECRETS,
@@ -40,12 +48,19 @@ _SECRETS = (
     (("xox", "xapp-"), _starting("xox[a-z]-|xapp-", r"[A-Za-z0-9-]{10,}")),
     (("hf_", "gsk_", "r8_", "npm_"), _starting("hf_|gsk_|r8_|npm_", r"[A-Za-z0-9]{20,}")),
     (("xai-", "pplx-", "tvly-"), _starting("xai-|pplx-|tvly-", r"[A-Za-z0-9-]{20,}")),
-    (("eyj",), re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?")),
+    (
+        ("eyj",),
+        re.compile(
+            rf"(?:(?<![A-Za-z0-9_-])|{_AFTER_ESCAPE})eyJ[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]{{8,}}(?:\.[A-Za-z0-9_-]*)?"
+        ),
+    ),
 )
 """What a secret looks like; each pattern is tried only on a text that holds, in lower case, one of its hints."""
 
-_KEY_BEGINS = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_KEY_ENDS = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_BEGINS = re.compile(r"-----BEGIN(?: |%20|\+)[A-Z0-9 %+]{0,40}PRIVATE(?: |%20|\+)KEY(?:(?: |%20|\+)BLOCK)?-----")
+_KEY_ENDS = re.compile(r"-----END(?: |%20|\+)[A-Z0-9 %+]{0,40}PRIVATE(?: |%20|\+)KEY(?:(?: |%20|\+)BLOCK)?-----")
+
+_QUOTE = re.compile(r"(?<!\\)\\*\"")
 
 
 def keys_and_tokens(text: str) -> str:
@@ -60,11 +75,12 @@ def keys_and_tokens(text: str) -> str:
     for hints, pattern in _SECRETS if has_long_word else _SHORT_SECRETS:
         if any(hint in lowered for hint in hints):
             text = pattern.sub(_keep_space, text)
-    return _without_private_keys(text) if "PRIVATE KEY" in text else text
+    return _without_private_keys(text) if "-----BEGIN" in text else text
 
 
 def _keep_space(match: re.Match[str]) -> str:
-    return f" {_SECRET}" if match.group()[0] in " \t" else _SECRET
+    found = match.group()
+    return f"{found[:3]}{_SECRET}" if found.startswith("%20") else f" {_SECRET}" if found[0] in " \t+" else _SECRET
 
 
 def _without_private_keys(text: str) -> str:
@@ -72,17 +88,25 @@ def _without_private_keys(text: str) -> str:
     while begin := _KEY_BEGINS.search(text, position):
         end = _KEY_ENDS.search(text, begin.end())
         kept += [text[position : begin.start()], _SECRET]
-        position = end.end() if end else len(text)
+        if end is None:  # to the end, or to that of the JSON text's string which it stands in
+            end = _QUOTE.search(text, begin.end())
+            position = end.start() if end else len(text)
+        else:
+            position = end.end()
     return "".join(kept) + text[position:]
 
 
-# The look-behind lets an attempt begin only where such a run of characters begins.
-_ADDRESS = re.compile(r"(?<![\w.%+'-])[\w.%+'-]+(?:@|%40)(?:[\w-]+\.)+[^\W\d_]{2,}")
+# The look-behind lets an attempt begin only where such a run of characters begins; behind a backslash, where the
+# escape ends, so that JSON stays JSON.
+_ADDRESS = re.compile(
+    r"(?:(?<![\w.%+'\\-])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})|(?<=\\)(?![bfnrtu]))"
+    r"[\w.%+'-]+(?:@|%40|\\u0040)(?:[\w-]+\.)+[^\W\d_]{2,}"
+)
 
 
 def email_addresses(text: str) -> str:
     """Return *text* with each e-mail address as ``[email]``."""
-    if "@" not in text and "%40" not in text:
+    if "@" not in text and "%40" not in text and "\\u0040" not in text:
         return text
     return _ADDRESS.sub(_EMAIL, text)
 
@@ -106,8 +130,8 @@ def _is_in_an_id(text: str, start: int, end: int) -> bool:
 
 
 _SEPARATORS = " -\u00a0\u2011\u2013"
-_DIGIT_GROUPS = re.compile(rf"[0-9]{{3,}}(?:[{_SEPARATORS}][0-9]{{3,}})*")
-_GROUP = re.compile(r"[0-9]+")
+_DIGIT_GROUPS = re.compile(rf"[0-9]{{3,}}(?:(?:[{_SEPARATORS}]|%20)[0-9]{{3,}})*")
+_GROUP = re.compile(r"(?:(?<=%20)|(?<![0-9%]))[0-9]{3,}")
 _CARD_LENGTHS = range(13, 20)
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 

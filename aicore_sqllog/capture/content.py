@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from aicore_sqllog.capture.context import Surroundings
 from aicore_sqllog.capture.fields import FIELDS, GROUP_KEY, NOTES_KEY
-from aicore_sqllog.capture.media import DATA_KEYS, describe_data
+from aicore_sqllog.capture.media import DATA_KEYS, describe_data, may_hold_media
 from aicore_sqllog.capture.request import lift_request
 from aicore_sqllog.capture.snapshot import Failure, Snapshot
 from aicore_sqllog.record.aliases import ALIASES, arrange_messages
@@ -18,6 +18,7 @@ from aicore_sqllog.values.convert import to_consent, to_text
 from aicore_sqllog.values.freeze import thaw
 from aicore_sqllog.values.json import dump_json
 from aicore_sqllog.values.limits import Budget
+from aicore_sqllog.values.plain_check import is_plain
 from aicore_sqllog.values.scalars import LEAVES, plain_leaf
 from aicore_sqllog.values.tree import TreeCopier
 
@@ -50,14 +51,19 @@ class Content:
         # No wish overrules another: one that wants no texts stored is enough, wherever it stands.
         consents = to_consent(rest.pop("capture_content", None))
         self.fields["capture_content"] = consents and self.fields.get("capture_content") is not False
+        rest.pop(NOTES_KEY, None)
         extras = rest.pop("extras", None)
         if isinstance(extras, dict):
             self._add_to(self.extras, extras)
         elif extras is not None:
             self.invalid["extras"] = extras
         for name, value in rest.items():
+            target: dict[Any, object]
             target = self.fields if name in FIELDS else self.aliased if name in ALIASES else self.extras
-            self._add_to(target, {name: value})
+            if name in target:
+                self.shadowed[name] = value
+            else:
+                target[name] = value
 
     def _add_to(self, target: dict[Any, object], values: Mapping[Any, object]) -> None:
         for name, value in values.items():
@@ -81,10 +87,13 @@ class Content:
 
         Single values of fields stay what they are: a column's conversion reads them.
         """
+        values = (self.fields, self.own, self.extras, self.invalid, self.shadowed)
+        if is_plain(values, data_keys=DATA_KEYS, may_hold_data=may_hold_media):
+            return
         budget = Budget()
         copier = TreeCopier(budget, describe_data=describe_data, data_keys=DATA_KEYS)
         self.fields = copier.begin_fields(self.fields)
-        self.own, self.extras = copier.begin(self.own), copier.begin(self.extras)
+        self.own, self.extras = copier.begin_fields(self.own), copier.begin(self.extras)
         self.invalid, self.shadowed = copier.begin(self.invalid), copier.begin(self.shadowed)
         copier.finish()
         if budget.places:
@@ -146,7 +155,7 @@ def sort_content(snapshot: Snapshot) -> Content:
             content.own.update({name: notes[name] for name in _NOTED if name in notes})
             content.run_id = ids.parse_uuid(notes.get("run_id"))
             content.parent_run_id = ids.parse_uuid(notes.get("parent_run_id"))
-        content.add({name: value for name, value in grouped.items() if name != NOTES_KEY})
+        content.add(grouped)
     elif grouped is not None:
         content.invalid[GROUP_KEY] = grouped
     content.add(loose)

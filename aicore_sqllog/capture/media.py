@@ -16,7 +16,7 @@ from typing import Any
 from aicore_sqllog.capture.media_types import is_varied, type_of_base64, type_of_bytes
 from aicore_sqllog.values.tree import Node
 
-__all__ = ["DATA_KEYS", "describe_data"]
+__all__ = ["DATA_KEYS", "describe_data", "may_hold_media"]
 
 _DATA_URL = re.compile(
     r"data:(?P<type>[\w.+-]{1,60}/[\w.+-]{1,100})?(?:;[\w.+-]{1,60}=[^;,\s]{0,200}){0,5};base64,"
@@ -28,6 +28,8 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{60}[A-Za-z0-9+/_\r\n-]*={0,2}\s*", re.ASC
 
 _SHORTEST_RUN = 512
 """Shorter base64 inside a text is left: an id, a hash, a signature."""
+
+_WINDOW = _SHORTEST_RUN // 2
 
 _SHORTEST_UNMARKED = 1_024
 """From here on base64 that bears no mark, but stands where media stands, is media."""
@@ -53,26 +55,26 @@ _NOT_STANDARD = str.maketrans("-_", "+/", " \t\r\n")
 
 def describe_data(data: str | bytes, node: Node, key: object) -> object:
     """Return what is stored of *data*, which *node* holds at *key*: media as their description, all else as it is."""
+    if key not in DATA_KEYS and type(data) is str and not may_hold_media(data):
+        return data
     declared = _declared_type(node, key) if key in DATA_KEYS or key == "content" else None
     if isinstance(data, bytes):
         return _describe_bytes(data, declared, node)
     if declared is not None:
         return _describe(_decode(data), declared)
     if key in _TEXT_KEYS:  # it stays a text, which people read
-        return _describe_inside(data) if _may_hold_base64(data) else data
+        return _describe_inside(data)
     if data[:5].lower() == "data:" and (url := _DATA_URL.fullmatch(data.rstrip())):
         return _describe(_decode(url["data"]), url["type"] or "text/plain")
-    if not _may_hold_base64(data):
-        return data
     return _describe_base64(data, node, key) if _BASE64.fullmatch(data) else _describe_inside(data)
 
 
-def _may_hold_base64(text: str) -> bool:
+def may_hold_media(text: str) -> bool:
     """Whether *text* may hold media: nearly every text is told from it by a look at some of its characters."""
     if len(text) < _SHORTEST_RUN:
         return " " not in text[:64] or ";base64," in text
-    windows = range(0, len(text) - _SHORTEST_RUN // 2 + 1, _SHORTEST_RUN // 2)
-    has_run = any(text.find(" ", start, start + _SHORTEST_RUN // 2) < 0 for start in windows)
+    windows = range(0, len(text) - _WINDOW + 1, _WINDOW)
+    has_run = any(text.find(" ", start, start + _WINDOW) < 0 for start in windows)
     return has_run or ";base64," in text
 
 
@@ -95,7 +97,7 @@ def _describe_base64(text: str, node: Node, key: object) -> object:
 def _describe_inside(text: str) -> str:
     if ";base64," in text.lower():
         text = _DATA_URL.sub(_url_inside, text)
-    return _RUN.sub(_run_inside, text) if _may_hold_base64(text) else text
+    return _RUN.sub(_run_inside, text)
 
 
 def _url_inside(found: re.Match[str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from time import monotonic
 
-__all__ = ["JSON_DEPTH", "MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Budget", "LeftOut"]
+__all__ = ["ALWAYS_KEPT", "JSON_DEPTH", "MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Budget", "LeftOut"]
 
 MAX_VALUES = 200_000
 """Values of one record, containers and what they hold; a list of its own may have half as many."""
@@ -24,7 +24,8 @@ JSON_DEPTH = 28
 MAX_SECONDS = 1.0
 """For the application's own code, that of lazy sequences and mappings, which may take any time for each item."""
 
-_ALWAYS_KEPT = 1_024
+ALWAYS_KEPT = 1_024
+"""Bytes of a text that is kept whatever is left: names and the like are never cut."""
 
 
 class LeftOut(str):
@@ -59,6 +60,13 @@ class Budget:
         """How many bytes of text were taken."""
         return self._max_bytes - self.bytes
 
+    def take_all(self, count: int) -> bool:
+        """Take *count* values, if there may be so many."""
+        if count + count > self.values + 1:
+            return False
+        self.values -= count
+        return True
+
     def take(self, count: int) -> int:
         """Take *count* values; return how many of them there may be."""
         taken = min(count, (self.values + 1) // 2)
@@ -74,30 +82,26 @@ class Budget:
             yield item
             self.values -= 1
             if monotonic() > self._deadline:
-                yield self.marker("<what follows was left out: it took too long to read>")
+                yield LeftOut("<what follows was left out: it took too long to read>")
                 return
         for _ in islice(iterator, 1):
-            yield self.marker("<what follows was left out: it is too large>")
+            yield LeftOut("<what follows was left out: it is too large>")
 
     def fit(self, text: str) -> str:
         """Return *text*, cut where it is too long."""
         size = sys.getsizeof(text)
-        if size > _ALWAYS_KEPT and size > self.bytes // 2:
-            kept = max(_ALWAYS_KEPT // 4, len(text) * (self.bytes // 2) // size)
-            text = self.marker(f"{text[:kept]}…<{len(text) - kept} more characters were left out>")
+        if size > ALWAYS_KEPT and size > self.bytes // 2:
+            kept = max(ALWAYS_KEPT // 4, len(text) * (self.bytes // 2) // size)
+            self.places += 1
+            text = LeftOut(f"{text[:kept]}…<{len(text) - kept} more characters were left out>")
             size = sys.getsizeof(text)
         self.bytes -= size
         return text
 
     def fit_bytes(self, data: bytes) -> bytes:
         """Return *data*, cut where it is too long."""
-        if len(data) > _ALWAYS_KEPT and len(data) > self.bytes // 2:
+        if len(data) > ALWAYS_KEPT and len(data) > self.bytes // 2:
             data = data[: self.bytes // 2]
             self.places += 1
         self.bytes -= len(data)
         return data
-
-    def marker(self, text: str) -> LeftOut:
-        """Return *text* as what stands in the place of something that is left out, and count the place."""
-        self.places += 1
-        return LeftOut(text)

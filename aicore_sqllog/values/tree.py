@@ -14,9 +14,10 @@ from typing import Any
 
 import orjson
 
-from aicore_sqllog.values.limits import JSON_DEPTH, MAX_DEPTH, Budget, LeftOut
+from aicore_sqllog.values.limits import ALWAYS_KEPT, JSON_DEPTH, MAX_DEPTH, Budget, LeftOut
 from aicore_sqllog.values.objects import Items, ObjectReader, Pairs, read_object
 from aicore_sqllog.values.scalars import LEAVES, as_leaf, class_name, describe, key_text, plain_leaf
+from aicore_sqllog.values.text import clean_text
 
 __all__ = ["DescribeData", "Node", "TreeCopier", "copy_values", "number_key", "to_plain"]
 
@@ -101,7 +102,8 @@ class TreeCopier:
     def begin(self, values: Any) -> Any:
         """Return the dict or list *values* copied, its single values now, what it holds else by :meth:`finish`."""
         top: Any = {} if isinstance(values, dict) else []
-        self._fill(Node(None, top, None, None), values)
+        if values:
+            self._fill(Node(None, top, None, None), values)
         return top
 
     def begin_fields(self, values: dict[Any, object]) -> dict[Any, Any]:
@@ -156,32 +158,35 @@ class TreeCopier:
                 target[_MORE] = copy(pair, node, _MORE)
                 continue
             key, item = pair
-            if type(key) is not str or not key.isascii() or "\0" in key:
-                key = key_text(key)
+            if type(key) is not str or len(key) > _PLAIN_TEXT or not key.isidentifier():
+                key = self._budget.fit(key_text(key))
             if key in target:
                 key = number_key(key, target, numbers)
-            if len(key) > _PLAIN_TEXT:
-                key = self._budget.fit(key)
             target[key] = copy(item, node, key)
 
-    def _items(self, held: Any) -> Iterable[Any]:
+    def _items(self, held: Any) -> Any:
+        if type(held) is list and self._budget.take_all(len(held)):
+            return held
         if type(held) is Items:
             return self._budget.take_foreign(held.items)
         taken = self._budget.take(len(held))
-        items = held if taken == len(held) else islice(held, taken)
+        items: Any = held if taken == len(held) else islice(held, taken)
         if isinstance(held, set | frozenset):
             items = _in_order(items)
         return items if taken == len(held) else self._and_marker(items, len(held) - taken)
 
-    def _pairs(self, held: Any) -> Iterable[Any]:
+    def _pairs(self, held: Any) -> Any:
         if type(held) is Pairs:
             return self._budget.take_foreign(held.pairs)
-        taken = self._budget.take(len(held))
-        return held.items() if taken == len(held) else self._and_marker(islice(held.items(), taken), len(held) - taken)
+        count = len(held)
+        if self._budget.take_all(count):
+            return held.items()
+        taken = self._budget.take(count)
+        return self._and_marker(islice(held.items(), taken), count - taken)
 
     def _and_marker(self, items: Iterable[Any], left_out: int) -> Iterator[Any]:
         yield from items
-        yield self._budget.marker(f"<{left_out} more were left out>")
+        yield LeftOut(f"<{left_out} more were left out>")
 
     def _copy_item(self, item: Any, node: Node, key: object) -> Any:
         kind = type(item)
@@ -189,11 +194,15 @@ class TreeCopier:
             if len(item) < _PLAIN_TEXT and item.isascii() and "\0" not in item and key not in self._data_keys:
                 return item
             return self._copy_text(item, node, key)
+        if item is None or kind is bool or (kind is int and -_LARGE < item < _LARGE):
+            return item
+        if kind is dict or kind is list:
+            return self._open(item, item, node, key)
         if kind in LEAVES:
-            return item if item is None or kind is bool else self._copy_leaf(item, node, key)
+            return self._copy_leaf(item, node, key)
         if kind is LeftOut:
             return self._copy_marker(item)
-        if kind is dict or kind is list or kind is tuple or kind is set or kind is frozenset:
+        if kind is tuple or kind is set or kind is frozenset:
             return self._open(item, item, node, key)
         return self._copy_object(item, node, key)
 
@@ -201,7 +210,9 @@ class TreeCopier:
         if self._describe_data is None:
             return self._budget.fit(text)
         found = self._describe_data(text, node, key)
-        return plain_leaf(self._budget.fit(found)) if isinstance(found, str) else found
+        if type(found) is not str:
+            return found
+        return clean_text(found if len(found) < ALWAYS_KEPT else str.__str__(self._budget.fit(found)))
 
     def _copy_leaf(self, leaf: Any, node: Node, key: object) -> object:
         if type(leaf) is bytes:
