@@ -62,7 +62,8 @@ def choose_ids(
         else:
             choice.stored.add(record.minted_id)
         choice.operation_ids[record.minted_id] = chosen
-        choice.moved.update(dict.fromkeys(parents.add_parent(record, chosen), chosen))
+        if record.caller_id is not None:
+            choice.moved.update(dict.fromkeys(parents.add_parent(record, chosen), chosen))
         if record.parent_operation_id is not None:
             choice.parent_ids[record.minted_id] = _choose_parent(record, chosen, held, parents)
     return choice
