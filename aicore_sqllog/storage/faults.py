@@ -2,6 +2,7 @@
 What a database's error means, and what a person can do about it; told without parameters, which are people's prompts.
 """
 
+import codecs
 from typing import TypeVar
 
 from sqlalchemy import exc as sa_exc
@@ -9,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 
 from aicore_sqllog.errors import SQLLogError
 from aicore_sqllog.storage.dialects.lookup import KNOWN
-from aicore_sqllog.storage.kinds import NO_FOLDER, Fault, Kind
+from aicore_sqllog.storage.kinds import CHARACTER_SET, NO_FOLDER, Fault, Kind
 
 __all__ = ["Fault", "Kind", "diagnose", "summarize", "without_values"]
 
@@ -60,6 +61,8 @@ def diagnose(exc: BaseException) -> Fault:
         if isinstance(exc, sa_exc.IntegrityError | sa_exc.DataError):
             return Fault(Kind.POISON, summary)
         return Fault(Kind.TRANSIENT, summary)
+    if _is_encoded_otherwise(exc):
+        return Fault(CHARACTER_SET.kind, summary, CHARACTER_SET.remedy)
     if isinstance(exc, StatementError | ValueError | TypeError | ArithmeticError):
         # Raised by Python while it bound a value: no attempt will bind it.
         return Fault(Kind.POISON, summary)
@@ -68,3 +71,9 @@ def diagnose(exc: BaseException) -> Fault:
     if isinstance(exc, SQLAlchemyError | OSError | TimeoutError | MemoryError):
         return Fault(Kind.TRANSIENT, summary)
     return Fault(Kind.UNEXPECTED, summary, "This is not expected: please report it.")
+
+
+def _is_encoded_otherwise(exc: BaseException) -> bool:
+    """Whether the connection's character set cannot hold a text, all of which UTF-8 can: no record's fault."""
+    cause = exc.orig if isinstance(exc, StatementError) else exc
+    return isinstance(cause, UnicodeEncodeError) and codecs.lookup(cause.encoding).name != "utf-8"

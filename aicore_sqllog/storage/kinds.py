@@ -54,3 +54,8 @@ NO_DATABASE = Verdict(Kind.MISCONFIGURED, "Create the database, or give a user w
 NO_TABLES = Verdict(Kind.MISCONFIGURED, 'Run `aicore-sqllog upgrade`, or give SQLLogHandler migrate="auto".')
 READ_ONLY = Verdict(Kind.MISCONFIGURED, "Give the connection of a database that can be written to.")
 NO_FOLDER = Verdict(Kind.MISCONFIGURED, "Check that the folder is there and can be written to.")
+CHARACTER_SET = Verdict(
+    Kind.MISCONFIGURED,
+    "Its character set cannot hold every text: give the connection one that can, such as charset=utf8mb4 on MySQL and "
+    "MariaDB, or client_encoding=utf8 on PostgreSQL.",
+)
