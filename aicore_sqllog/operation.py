@@ -4,6 +4,7 @@ llm_operation: one line around a call of a model; its outcome becomes one log re
 
 import logging
 import time
+import weakref
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
@@ -13,6 +14,7 @@ from aicore_sqllog.capture.context import Scope, as_text, current_owner, enter, 
 from aicore_sqllog.capture.fields import NOTES_KEY, require_fields
 from aicore_sqllog.capture.messages import as_items
 from aicore_sqllog.capture.snapshot import describe_exception
+from aicore_sqllog.capture.unfinished import note_begun, note_ended
 from aicore_sqllog.capture.wrapping import wrap
 from aicore_sqllog.process.notices import Notices
 from aicore_sqllog.record.aliases import with_own_names
@@ -138,6 +140,7 @@ class OperationScope:
             self._changes["captures_content"] = False
         self._first_token_at: float | None = None
         self._is_logged = False
+        self._awaited: weakref.ref[Watch] | None = None
 
     def record(self, response: R) -> R:
         """Take what *response*, an object or a mapping of a provider's, or a text, tells; return it as it is."""
@@ -193,6 +196,7 @@ class OperationScope:
             changes["metadata"] = None  # what is around belongs to another session
         self._scope = enter(self, **changes)
         self._started_at = time.perf_counter()
+        note_begun(self)
         return self
 
     def _leave(self, exc: BaseException | None) -> None:
@@ -201,8 +205,17 @@ class OperationScope:
         if exc is None and unread:
             self._watches = []  # it holds us, and we not it: one that is never read is found when it is freed
             unread[-1].on_end = self._finish_with
+            self._awaited = weakref.ref(unread[-1])
         else:
             self._finish(exc, time.perf_counter())
+
+    def end_with_process(self) -> None:
+        """Log what is open when the process ends, as if a suspended generator had been closed."""
+        watch = None if self._awaited is None else self._awaited()
+        if watch is not None:
+            watch.end("closed")
+        else:
+            self._finish(GeneratorExit(), time.perf_counter())
 
     def _finish_with(self, watch: Watch) -> None:
         self._watches = [watch]
@@ -214,6 +227,7 @@ class OperationScope:
         if self._is_logged:
             return
         self._is_logged = True
+        note_ended(self)
         last = self._watches[-1] if self._watches else None
         error = exc if exc is not None or last is None else last.error
         try:

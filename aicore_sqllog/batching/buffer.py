@@ -8,6 +8,7 @@ the lock, waits for nobody either. Imports only the standard library and what li
 """
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
@@ -206,6 +207,8 @@ class Buffer(Generic[T]):
 
         Yields whether nobody was inside: False where a signal handler or a destructor interrupted this very thread.
         """
+        if sys.is_finalizing():
+            self._require_lock()
         with self._lock:
             is_outermost = not self._is_inside
             if is_outermost:
@@ -219,6 +222,12 @@ class Buffer(Generic[T]):
                 yield False
         if is_outermost:
             self._take_in_if_free()
+
+    def _require_lock(self) -> None:
+        """Raise if another thread has the lock: an interpreter that ends has stopped it there for ever."""
+        if not self._lock.acquire(blocking=False):
+            raise TimeoutError("the interpreter ends, and has stopped the thread that holds the lock")
+        self._lock.release()
 
     def _take_in_if_free(self, seconds: float = 0) -> None:
         """Take in what was handed off, unless another thread is inside the lock: then that one does it on leaving."""

@@ -8,6 +8,7 @@ beside it.
 import contextlib
 import functools
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -98,6 +99,7 @@ class BatchWorker(Generic[T]):
         self._starter: dict[str, object] = {}
         """Who starts the thread just now."""
         self._start_again_at = 0.0
+        self._may_start = True
         self.thread: threading.Thread | None = None
         """None before the first item, and after it has ended."""
         self.thread_id = 0
@@ -107,8 +109,8 @@ class BatchWorker(Generic[T]):
 
     @property
     def is_alive(self) -> bool:
-        """Whether there is a thread that writes."""
-        return self.thread is not None and self.thread.is_alive()
+        """Whether there is a thread that writes; an interpreter that ends has stopped all but one."""
+        return self.thread is not None and self.thread.is_alive() and not sys.is_finalizing()
 
     def flush(self, give_up_at: float) -> bool:
         """Wait until all that was accepted before is settled; return whether all of it is stored."""
@@ -130,7 +132,7 @@ class BatchWorker(Generic[T]):
         Where none can be started, as in an interpreter that ends, the items wait for :meth:`flush`, which writes them
         on its caller's thread.
         """
-        if self.is_alive or not self._buffer.has_work or monotonic() < self._start_again_at:
+        if not self._may_start or self.is_alive or not self._buffer.has_work or monotonic() < self._start_again_at:
             return
         me = object()
         try:
@@ -160,16 +162,35 @@ class BatchWorker(Generic[T]):
         """
         self._buffer.stop()
         thread = self.thread
-        while thread is not None and thread.is_alive() and self._buffer.is_finished():
+        while thread is not None and self.is_alive and self._buffer.is_finished():
             seconds = give_up_at - monotonic()
             if seconds <= 0 or thread is threading.current_thread():
                 return
             thread.join(min(_JOIN_SECONDS, seconds))
 
+    def finish(self, give_up_at: float) -> None:
+        """
+        Write what waits, and have the thread end, until *give_up_at*, because the process ends.
+
+        From now on no thread is started, and what still comes is written on the thread that calls this or flushes. So
+        nothing is left to a thread that the interpreter stops, perhaps in the middle of a transaction.
+        """
+        self._may_start = False
+        self.flush(give_up_at)
+        self.stop(give_up_at)
+        if not self.is_alive and self._delivery_lock.acquire(blocking=False):
+            try:
+                with contextlib.suppress(Exception):
+                    self._sink.close()
+            finally:
+                self._delivery_lock.release()
+
     def _await(self, flush: Flush, settled: Wakeup, give_up_at: float) -> None:
         self.ensure_thread()
         if not self.is_alive:
             self._work_here(flush.target, give_up_at)
+            if sys.is_finalizing():
+                return
         while not settled.wait(min(LOOK_AGAIN_SECONDS, give_up_at - monotonic())):
             if monotonic() >= give_up_at:
                 return
@@ -177,7 +198,8 @@ class BatchWorker(Generic[T]):
 
     def _work_here(self, target: int, give_up_at: float) -> None:
         """Write what waits up to item *target* on the calling thread, because there is no other."""
-        if not self._delivery_lock.acquire(timeout=max(0.0, give_up_at - monotonic())):
+        seconds = 0.0 if sys.is_finalizing() else max(0.0, give_up_at - monotonic())
+        if not self._delivery_lock.acquire(timeout=seconds):
             return
         self.thread_id = threading.get_ident()
         try:
@@ -236,7 +258,7 @@ class BatchWorker(Generic[T]):
                 self._settle(batch, outcome)
                 return True
             until = monotonic() + self.pause_seconds(batch.attempts)
-            if give_up_at is not None and until >= give_up_at:
+            if give_up_at is not None and (until >= give_up_at or sys.is_finalizing()):
                 return False
             self._buffer.pause(until, flushes_before)
 

@@ -77,9 +77,11 @@ class DeliveryService:
         end.watch(self)
 
     def _begin(self) -> None:
+        from aicore_sqllog.storage.connection import show_url
+
         options = self._options
         self.ignored = 0
-        self._report = Report(self._notices, self._place)
+        self._report = Report(self._notices, show_url(self._place.url))
         self._sink = RecordSink(
             self._builder,
             self._place,
@@ -96,10 +98,10 @@ class DeliveryService:
     def put(self, snapshot: Snapshot) -> None:
         """Accept *snapshot*. Waits only under the policy ``block``, and only where there is no room."""
         self._buffer.put(snapshot, snapshot.size)
-        if self.worker.thread is None:
-            self.worker.ensure_thread()
         if end.Ending.seconds_left is not None:  # nothing will come by later to write it
             self.finish()
+        elif self.worker.thread is None:
+            self.worker.ensure_thread()
 
     def refuse(self) -> None:
         """Count a record that could not be taken."""
@@ -112,6 +114,8 @@ class DeliveryService:
 
     async def aflush(self, timeout: float | None = None) -> bool:
         """See :meth:`aicore_sqllog.SQLLogHandler.aflush`."""
+        if end.is_ending():  # no thread is left to wait for
+            return self.flush(timeout)
         loop = asyncio.get_running_loop()
         settled = asyncio.Event()
 
@@ -155,7 +159,8 @@ class DeliveryService:
 
     def finish(self) -> None:
         """At the end of the process: write what waits, and say what could not be stored."""
-        self.flush()
+        with end.waiting(self._seconds(None)) as seconds:
+            self.worker.finish(monotonic() + seconds)
         self._report.end(self._buffer.counts())
 
     def restart_in_child(self) -> None:
@@ -166,7 +171,7 @@ class DeliveryService:
 
     def shown_place(self) -> str:
         """Return the database as it may be shown."""
-        return self._report.shown_place()
+        return self._report.destination
 
     def _seconds(self, timeout: float | None) -> float:
         if _holds_lock_of_logging():

@@ -8,6 +8,7 @@ import, connect and use SQLite inside a guard.
 """
 
 import contextlib
+import sys
 import threading
 import time
 import weakref
@@ -44,7 +45,9 @@ class ForkGuard:
         _GUARDS.add(self)
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        # A thread that is inside while the interpreter ends is stopped there for ever: nobody waits for it.
+        if not self._lock.acquire(blocking=not sys.is_finalizing()):
+            raise TimeoutError("the interpreter ends, and has stopped the thread that a fork must not interrupt")
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None

@@ -10,7 +10,8 @@ after it, in the child, by :class:`Child`   ``GUARDS``: opened, or made anew whe
 ..                                          ``STATE``: locks and random numbers that must not be the parent's
 ..                                          ``CONNECTIONS``: those of readers are left to the parent
 ..                                          ``HANDLERS``: each begins anew, with what was restored above
-at the end, by :class:`End`                 ``HANDLERS``: what waits is written
+at the end, by :class:`End`                 ``OPERATIONS``: what is open is logged
+..                                          ``HANDLERS``: what waits is written
 ..                                          ``CONNECTIONS``: those of readers are closed
 ==========================================  =========================================================================
 
@@ -25,7 +26,9 @@ import logging  # noqa: F401  # its shutdown must be registered first, because w
 import os
 import sys
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from functools import partial
+from operator import itemgetter
 from types import MethodType
 from typing import Any
 
@@ -46,6 +49,7 @@ class Child(enum.IntEnum):
 class End(enum.IntEnum):
     """The steps at the end of the process, first to last."""
 
+    OPERATIONS = enum.auto()
     HANDLERS = enum.auto()
     CONNECTIONS = enum.auto()
 
@@ -74,12 +78,15 @@ class _Calls:
     """What is called at one moment, by step."""
 
     def __init__(self) -> None:
-        self._steps: dict[int, list[Callable[[], Call | None]]] = {}
+        self._functions: list[tuple[int, Call]] = []
+        # Not weakref.WeakMethod, whose callbacks fail where an object goes while the interpreter ends.
+        self._methods: dict[int, weakref.WeakKeyDictionary[object, Callable[[Any], object]]] = {}
 
     def add(self, step: int, call: Call) -> None:
-        calls = self._steps.setdefault(step, [])
-        # Removed by its object's end, which may come on any thread, even inside of this method: no lock, one step each.
-        calls.append(weakref.WeakMethod(call, calls.remove) if isinstance(call, MethodType) else lambda: call)
+        if isinstance(call, MethodType):
+            self._methods.setdefault(step, weakref.WeakKeyDictionary())[call.__self__] = call.__func__
+        else:
+            self._functions.append((step, call))
 
     def __call__(self) -> None:
         """Call all, whatever one of them raises; the interpreter reports the first exception."""
@@ -87,9 +94,20 @@ class _Calls:
         if failures:
             raise failures[0]
 
-    def _living(self) -> Iterable[Call]:
-        references = [reference for step in sorted(self._steps) for reference in tuple(self._steps[step])]
-        return [call for reference in references if (call := reference()) is not None]
+    def _living(self) -> list[Call]:
+        living = list(self._functions)
+        for step, methods in list(self._methods.items()):
+            living += [(step, partial(function, each)) for each, function in _items(methods)]
+        return [call for _, call in sorted(living, key=itemgetter(0))]
+
+
+def _items(methods: Mapping[object, Callable[[Any], object]]) -> list[tuple[object, Callable[[Any], object]]]:
+    for _ in range(100):
+        try:
+            return list(methods.items())
+        except RuntimeError:  # another thread adds one just now
+            continue
+    return []
 
 
 def _failure_of(call: Call) -> Exception | None:

@@ -3,10 +3,9 @@ Readers that are kept for the next call with the same connection, the most recen
 """
 
 import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from aicore_sqllog.process import hooks
 from aicore_sqllog.storage.connection import Place
@@ -34,7 +33,7 @@ class ReaderCache(Generic[R]):
         self._size = size
         self._readers: OrderedDict[Place, R] = OrderedDict()
         self._lock = threading.Lock()
-        _LIVE.add(self)
+        hooks.in_child(hooks.Child.STATE, self.renew_lock)
 
     def get(self, place: Place) -> R:
         """Return the reader for *place*; one for a lent engine is not kept, because its lender may close it."""
@@ -51,15 +50,3 @@ class ReaderCache(Generic[R]):
     def renew_lock(self) -> None:
         """In a forked child: a thread of the parent may have held the lock, and is not there to release it."""
         self._lock = threading.Lock()
-
-
-# Not by a weak method of each: one that lives as long as its module goes when the interpreter has no weak references.
-_LIVE: "weakref.WeakSet[ReaderCache[Any]]" = weakref.WeakSet()
-
-
-def _renew_locks() -> None:
-    for cache in list(_LIVE):
-        cache.renew_lock()
-
-
-hooks.in_child(hooks.Child.STATE, _renew_locks)

@@ -84,9 +84,13 @@ class Destination:
 
     def close(self) -> None:
         """Close the connections that are ours; a borrowed engine stays as it is. The next run connects again."""
-        database, self.database = self.database, None
-        if database is not None:
-            database.close()
+        if self.database is not None:
+            self.database.close()
+
+    def reset(self) -> None:
+        """Close the connections, and have the next run bring the tables up to date again: they may be missing."""
+        self.close()
+        self.database = None
 
     def forget(self) -> None:
         """Leave the connections to the parent of this process, which still uses them."""
@@ -96,7 +100,7 @@ class Destination:
 
     def _ready_database(self) -> Database:
         if self.database is not None and self._file != self._place.file_identity():
-            self.close()  # the file was moved or removed: what is written to it now, nobody would find
+            self.reset()  # the file was moved or removed: what is written to it now, nobody would find
         if self.database is None:
             database = open_database(self._place, self._engine_options)
             try:

@@ -89,7 +89,7 @@ class Writer:
             if exc.verdict.blame is not Blame.NO_RECORD:
                 return self._write_in_pieces(records, losses, exc.verdict, attempt)
             if exc.fault.kind is Kind.MISCONFIGURED:
-                self.close()  # tables may be missing: the next attempt brings them up to date again
+                self.destination.reset()
             raise
         self._known_sessions.remember(records)
         return outcome

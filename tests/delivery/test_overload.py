@@ -92,7 +92,7 @@ def test_past_the_bound_each_policy_keeps_what_it_says_and_tells_the_rest(
     stored = [number for (number,) in execute(url, "select input_tokens from llm_operations order by operation_id")]
     assert stored == [*kept, 1000]
     assert execute(url, "select reason, sum(count) from llm_log_losses group by reason") == [("queue_full", 90)]
-    assert capfd.readouterr().err.count("90 records: dropped") == 1
+    assert capfd.readouterr().err.count("90 records were dropped") == 1
 
 
 @pytest.mark.parametrize("drops", [100_000, pytest.param(1_000_000, marks=pytest.mark.long)])
@@ -120,7 +120,7 @@ def test_a_storm_of_drops_is_told_in_two_lines_at_most(
     assert first_at < last_at
     said = capfd.readouterr().err.splitlines()
     assert len(said) <= 2
-    assert f"{drops} records: dropped" in said[0]
+    assert f"{drops} records were dropped" in said[0]
     REPORT.append(f"{drops:,} drops: {seconds:.1f} s, {len(said)} lines on stderr")
 
 

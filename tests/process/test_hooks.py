@@ -39,7 +39,13 @@ print(*said)
     done = run(script, tmp_path)
 
     assert (done.stdout.splitlines(), done.stderr) == (
-        ["before GUARDS STATE CONNECTIONS HANDLERS", "before parent", "end HANDLERS", "end CONNECTIONS"],
+        [
+            "before GUARDS STATE CONNECTIONS HANDLERS",
+            "before parent",
+            "end OPERATIONS",
+            "end HANDLERS",
+            "end CONNECTIONS",
+        ],
         "",
     )
 

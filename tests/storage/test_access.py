@@ -50,7 +50,7 @@ def test_what_is_missing_is_told_with_its_remedy_while_records_wait(
     assert handler.flush(0.5) is False
     told = capsys.readouterr().err
     assert told.count("\n") == 1
-    assert "1 records wait" in told
+    assert "1 record is waiting" in told
     assert "aicore-sqllog upgrade" in told
     assert handler.stats().pending == 1
     open_and_upgrade(url)

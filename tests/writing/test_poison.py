@@ -114,7 +114,7 @@ def test_what_cannot_be_kept_either_is_dropped_and_counted(
     )
     assert stats.accepted == stats.committed + stats.dropped
     assert execute(url, "select reason, count from llm_log_losses") == [("unstorable", 2)]
-    assert "2 records: dropped" in capfd.readouterr().err
+    assert "2 records were dropped" in capfd.readouterr().err
 
 
 @pytest.mark.backends("postgresql+psycopg2", "mysql+pymysql")
@@ -147,7 +147,7 @@ def test_a_missing_table_costs_no_record(
     call(log, 2, bad=False)
     assert handler.flush(1) is False
     assert handler.stats().pending == 1
-    assert "1 records wait" in capfd.readouterr().err
+    assert "1 record is waiting" in capfd.readouterr().err
     execute(url, "alter table elsewhere rename to llm_messages")
     assert handler.flush(60) is True
     assert (handler.stats().committed, handler.stats().dead_lettered, letters(tmp_path)) == (2, 0, [])

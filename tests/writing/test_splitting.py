@@ -320,5 +320,5 @@ call("bad")
     done = run_python("script.py", cwd=tmp_path)
     assert done.returncode == 0
     (line,) = done.stderr.splitlines()
-    assert "1 records: the database refuses them" in line
+    assert "1 record was refused by the database" in line
     assert len(letters(tmp_path)) == 1
