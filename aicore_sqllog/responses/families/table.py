@@ -6,8 +6,11 @@ from collections.abc import Iterable
 
 from aicore_sqllog.responses.families.anthropic_messages import ANTHROPIC_MESSAGES
 from aicore_sqllog.responses.families.bedrock_converse import BEDROCK_CONVERSE
+from aicore_sqllog.responses.families.cohere_chat import COHERE_CHAT
 from aicore_sqllog.responses.families.gemini import GEMINI
 from aicore_sqllog.responses.families.gemini_embeddings import GEMINI_EMBEDDINGS
+from aicore_sqllog.responses.families.langchain import LANGCHAIN
+from aicore_sqllog.responses.families.ollama import OLLAMA
 from aicore_sqllog.responses.families.openai_chat import OPENAI_CHAT
 from aicore_sqllog.responses.families.openai_completions import OPENAI_COMPLETIONS
 from aicore_sqllog.responses.families.openai_embeddings import OPENAI_EMBEDDINGS
@@ -25,6 +28,9 @@ FAMILIES: tuple[Family, ...] = (
     GEMINI_EMBEDDINGS,
     GEMINI,
     BEDROCK_CONVERSE,
+    OLLAMA,
+    COHERE_CHAT,
+    LANGCHAIN,
 )
 """The families; the first that recognises an answer reads it."""
 
