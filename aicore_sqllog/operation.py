@@ -6,6 +6,7 @@ import logging
 import time
 import weakref
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -166,6 +167,10 @@ class OperationScope:
     def stream(self, chunks: AsyncIterable[C]) -> AsyncStream[C]: ...
     @overload
     def stream(self, chunks: Iterable[C]) -> Stream[C]: ...
+    @overload
+    def stream(self, chunks: AbstractAsyncContextManager[AsyncIterable[C], Any]) -> AsyncStream[C]: ...
+    @overload
+    def stream(self, chunks: AbstractContextManager[Iterable[C], Any]) -> Stream[C]: ...
     def stream(self, chunks: Any) -> Any:
         """
         Return *chunks*, each handed on at once, with what they say gathered.
