@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what runs on a server, so that ``-m "not server"`` leaves it out."""
     for item in items:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        if any(parameters.get(name) in ON_SERVERS for name in ("url", "backend")):
+        if any(value in ON_SERVERS for value in parameters.values()):
             item.add_marker(pytest.mark.server)
 
 
