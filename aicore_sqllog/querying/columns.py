@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from aicore_sqllog.record import columns
 from aicore_sqllog.record.columns import Column, ColumnKind
+from aicore_sqllog.storage.expressions import by_code_point, plain_instant
 from aicore_sqllog.storage.models import LlmMessage, LlmOperation, LlmSession
 
 __all__ = ["FRAME_COLUMNS", "MESSAGES", "MESSAGE_COLUMNS", "OPERATIONS", "SESSIONS", "FrameColumn"]
@@ -31,8 +32,12 @@ class FrameColumn(NamedTuple):
         if self.kind is ColumnKind.JSON:
             return sa.cast(self.column, sa.Text)
         if self.kind is ColumnKind.INSTANT:
-            return sa.type_coerce(self.column, sa.String)  # one Python object a value would cost more than the query
+            return plain_instant(self.column)
         return self.column
+
+    def sorted(self) -> sa.ColumnElement[Any]:
+        """Return the column such that it sorts the same on every database."""
+        return by_code_point(self.column) if self.kind in (ColumnKind.NAME, ColumnKind.TEXT) else self.column
 
 
 def _of(table: sa.Table, stored: Sequence[Column], names: Sequence[str] | None = None) -> dict[str, FrameColumn]:

@@ -2,25 +2,24 @@
 Rows into frames with a fixed schema: the same types from every database, empty or not.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 import polars as pl
 
 from aicore_sqllog.querying.columns import FRAME_COLUMNS, MESSAGE_COLUMNS, FrameColumn
+from aicore_sqllog.querying.instants import INSTANT, instants
 from aicore_sqllog.record.columns import ColumnKind
 
 __all__ = ["MESSAGES_TYPE", "message_frame", "operation_frame", "with_messages"]
 
-_UTC = pl.Datetime("us", "UTC")
 _POLARS_TYPES: Mapping[ColumnKind, pl.DataType] = {
     ColumnKind.ID: pl.String(),
     ColumnKind.NAME: pl.String(),
     ColumnKind.TEXT: pl.String(),
     ColumnKind.JSON: pl.String(),
-    ColumnKind.INSTANT: _UTC,
+    ColumnKind.INSTANT: INSTANT,
     ColumnKind.COUNT: pl.Int64(),
     ColumnKind.AMOUNT: pl.Float64(),
 }
@@ -66,38 +65,8 @@ def _frame(rows: Sequence[Sequence[Any]], columns: Mapping[str, FrameColumn]) ->
     series = []
     for (name, column), items in zip(columns.items(), values, strict=True):
         dtype = _POLARS_TYPES[column.kind]
-        series.append(_instants(name, items) if dtype == _UTC else pl.Series(name, items, dtype=dtype))
+        series.append(instants(name, items) if dtype == INSTANT else pl.Series(name, items, dtype=dtype))
     return pl.DataFrame(series)
-
-
-def _instants(name: str, values: Sequence[Any]) -> pl.Series:
-    """A driver gives times as text (SQLite), naive in UTC (MySQL) or aware (PostgreSQL)."""
-    first = next((value for value in values if value is not None), None)
-    return _TIME_READERS.get(type(first), _read_datetimes)(name, values)
-
-
-def _read_nulls(name: str, values: Sequence[Any]) -> pl.Series:
-    return pl.Series(name, values, dtype=_UTC)
-
-
-def _read_texts(name: str, values: Sequence[Any]) -> pl.Series:
-    texts = pl.Series(name, values, dtype=pl.String)
-    return texts.str.to_datetime("%Y-%m-%d %H:%M:%S%.6f", time_unit="us").dt.replace_time_zone("UTC")
-
-
-def _read_datetimes(name: str, values: Sequence[datetime | None]) -> pl.Series:
-    utc = [
-        value if value is None or value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
-        for value in values
-    ]
-    return pl.Series(name, utc, dtype=pl.Datetime("us")).dt.replace_time_zone("UTC")
-
-
-_TIME_READERS: Mapping[type, Callable[[str, Sequence[Any]], pl.Series]] = {
-    type(None): _read_nulls,
-    str: _read_texts,
-    datetime: _read_datetimes,
-}
 
 
 def _decoded(texts: pl.Series) -> pl.Series:

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 import polars as pl
 import sqlalchemy as sa
 
-from aicore_sqllog.querying.columns import FRAME_COLUMNS, MESSAGE_COLUMNS, MESSAGES, OPERATIONS
+from aicore_sqllog.querying.columns import FRAME_COLUMNS, MESSAGE_COLUMNS, MESSAGES
 from aicore_sqllog.querying.conditions import matching
 from aicore_sqllog.querying.execute import Question
 from aicore_sqllog.querying.filters import Filters, LogFilter, nearest
@@ -71,8 +71,8 @@ def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _order(name: str, descending: bool) -> Iterator[sa.ColumnElement[Any]]:
     """Yield the order by column *name*, then by ``operation_id``; NULLs last, or first where *descending*."""
-    for column in dict.fromkeys((FRAME_COLUMNS[name].column, OPERATIONS.c.operation_id)):
-        keys = (column.is_(None), column) if column.nullable else (column,)
+    for column in (FRAME_COLUMNS[key] for key in dict.fromkeys((name, "operation_id"))):
+        keys = (column.column.is_(None), column.sorted()) if column.column.nullable else (column.sorted(),)
         yield from (key.desc() if descending else key.asc() for key in keys)
 
 

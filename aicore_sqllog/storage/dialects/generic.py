@@ -130,6 +130,14 @@ class GenericDialect:
 
     # -- reading -----------------------------------------------------------------------------------
 
+    def plain_instant(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """
+        Return *column*, an instant, as microseconds since 1970 in UTC, or as what the driver gives.
+
+        A driver's own reading of it depends on the session's time zone, and fails where a datetime cannot hold it.
+        """
+        return sa.type_coerce(column, sa.String)
+
     def was_changed(self, connection: sa.Connection) -> bool:
         """Whether *connection* reads without locks, and what it read may be out of date or torn by now."""
         return False

@@ -50,6 +50,9 @@ _UNKNOWN_DATABASE = 1049
 _DATABASE_EXISTS = 1007
 
 
+_EPOCH: sa.ColumnElement[Any] = sa.literal_column("TIMESTAMP '1970-01-01 00:00:00'")
+
+
 class MysqlDialect(GenericDialect):
     """A MySQL or MariaDB server, which SQLAlchemy tells apart on connecting."""
 
@@ -132,6 +135,9 @@ class MysqlDialect(GenericDialect):
 
     def instant(self) -> TypeEngine[Any]:
         return mysql.DATETIME(fsp=6)
+
+    def plain_instant(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return sa.func.timestampdiff(sa.literal_column("MICROSECOND"), _EPOCH, column)
 
     def text(self, dialect: sa.Dialect, length: int | None) -> TypeEngine[Any]:
         # Other collations take GPT-4, or `gpt-4 `, for gpt-4; utf8mb4_bin ignores spaces at the end.

@@ -70,6 +70,11 @@ _CREATION_LOCK = 0x11A10610
 """The number of a lock on the server, so that of many processes that start at once one creates the database."""
 
 
+_FIRST_INSTANT: sa.ColumnElement[Any] = sa.literal_column("TIMESTAMPTZ '0001-01-01 00:00:00+00'")
+_LAST_INSTANT: sa.ColumnElement[Any] = sa.literal_column("TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'")
+"""What a datetime can hold: a ``timestamptz`` may also lie before Christ, after 9999, or be infinite."""
+
+
 class PostgresqlDialect(GenericDialect):
     """A PostgreSQL server, behind a pooler or not."""
 
@@ -159,6 +164,10 @@ class PostgresqlDialect(GenericDialect):
 
     def json(self) -> TypeEngine[Any]:
         return postgresql.JSONB(none_as_null=True)
+
+    def plain_instant(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        held = sa.func.least(sa.func.greatest(column, _FIRST_INSTANT), _LAST_INSTANT)
+        return sa.cast(sa.extract("epoch", held) * 1000000, sa.BigInteger)
 
     def by_code_point(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column.collate("C")
