@@ -16,6 +16,7 @@ from aicore_sqllog.querying.failures import LogState, state_of_log, translated
 from aicore_sqllog.storage.connection import Place
 from aicore_sqllog.storage.engines import async_reader_engine, reader_engine
 from aicore_sqllog.storage.faults import without_values
+from aicore_sqllog.storage.transactions import async_reading, reading
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -38,7 +39,7 @@ class Source:
             self._engine = reader_engine(self._place)
         engine = self._engine
         try:
-            with engine.connect() as connection:
+            with reading(engine, is_lent=self._place.borrowed is not None) as connection:
                 yield connection
         except SQLAlchemyError as exc:
             raise translated(exc, self._place, self._state(engine)) from without_values(exc)
@@ -57,7 +58,7 @@ class Source:
 
     def _state(self, engine: Engine) -> LogState:
         try:
-            with engine.connect() as connection:
+            with reading(engine, is_lent=self._place.borrowed is not None) as connection:
                 return state_of_log(connection)
         except SQLAlchemyError:
             return LogState.CURRENT  # more is wrong than a missing table; the first error says it
@@ -77,7 +78,7 @@ class AsyncSource:
             self._engine = async_reader_engine(self._place)
         engine = self._engine
         try:
-            async with engine.connect() as connection:
+            async with async_reading(engine, is_lent=self._place.borrowed is not None) as connection:
                 yield connection
         except SQLAlchemyError as exc:
             raise translated(exc, self._place, await self._state(engine)) from without_values(exc)
@@ -90,7 +91,7 @@ class AsyncSource:
 
     async def _state(self, engine: "AsyncEngine") -> LogState:
         try:
-            async with engine.connect() as connection:
+            async with async_reading(engine, is_lent=self._place.borrowed is not None) as connection:
                 return await connection.run_sync(state_of_log)
         except SQLAlchemyError:
             return LogState.CURRENT

@@ -6,9 +6,10 @@ Connects to nothing, creates nothing, and never shows a password.
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard, Union
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union
 
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
@@ -63,6 +64,12 @@ class Place:
         except OSError:
             return None
         return found.st_dev, found.st_ino
+
+    def with_options(self, options: Mapping[str, Any] | None) -> "Place":
+        """Return the place with the schema that ``engine_options`` name for tables without one, where none is given."""
+        execution_options = (options or {}).get("execution_options") or {}
+        schema = (execution_options.get("schema_translate_map") or {}).get(None)
+        return replace(self, schema=self.schema or schema)
 
     def in_child(self) -> "Place":
         """
@@ -129,7 +136,9 @@ def _lent_place(
             f"connection={show_url(url)!r} keeps SQLite in memory, with a database of its own for each thread: "
             "what the handler's thread writes is nowhere else. Give a file, or an engine with poolclass=StaticPool."
         )
-    return _checked(Place(url, engine if is_usable else None, schema))
+    schema = schema if schema is None else _checked(Place(url, schema=schema)).schema
+    lenders = engine.get_execution_options().get("schema_translate_map", {}).get(None)
+    return Place(url, engine if is_usable else None, schema or lenders)
 
 
 def _checked(place: Place) -> Place:

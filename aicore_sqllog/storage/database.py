@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 
 from aicore_sqllog.process.fork_guard import Fence
 from aicore_sqllog.storage.dialects.generic import Purpose
-from aicore_sqllog.storage.dialects.lookup import dialect_of
+from aicore_sqllog.storage.transactions import begin, end
 
 if TYPE_CHECKING:
     import asyncio
@@ -46,9 +46,8 @@ class SyncDatabase:
         self._is_borrowed = is_borrowed
 
     def run(self, work: Callable[[sa.Connection], T]) -> T:
-        with self.engine.begin() as connection:
-            dialect_of(connection).begin(connection, Purpose.WRITE)
-            return work(connection)
+        with self.engine.connect() as connection:
+            return _transact(connection, work, is_lent=self._is_borrowed)
 
     def close(self) -> None:
         if not self._is_borrowed:
@@ -87,8 +86,9 @@ class FencedDatabase:
 class LoopDatabase:
     """A database through an asynchronous engine of ours, on a loop of its own."""
 
-    def __init__(self, engine: "AsyncEngine") -> None:
+    def __init__(self, engine: "AsyncEngine", *, transaction_seconds: float | None = None) -> None:
         self.engine = engine
+        self._transaction_seconds = transaction_seconds
         self._own_loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, work: Callable[[sa.Connection], T]) -> T:
@@ -109,16 +109,12 @@ class LoopDatabase:
         import asyncio
 
         # Not every asynchronous driver has a limit of its own for an answer that never comes.
-        async with asyncio.timeout(_TRANSACTION_SECONDS):
+        async with asyncio.timeout(self._transaction_seconds or _TRANSACTION_SECONDS):
             return await self._run(work)
 
     async def _run(self, work: Callable[[sa.Connection], T]) -> T:
-        def begin_and_work(connection: sa.Connection) -> T:
-            dialect_of(connection).begin(connection, Purpose.WRITE)
-            return work(connection)
-
-        async with self.engine.begin() as connection:
-            return await connection.run_sync(begin_and_work)
+        async with self.engine.connect() as connection:
+            return await connection.run_sync(_transact, work, is_lent=False)
 
     def _loop(self) -> "asyncio.AbstractEventLoop":
         if self._own_loop is None:
@@ -130,3 +126,13 @@ class LoopDatabase:
 
 _TRANSACTION_SECONDS = 120.0
 """For a transaction through an asynchronous driver; one statement of it may take half of that."""
+
+
+def _transact(connection: sa.Connection, work: Callable[[sa.Connection], T], *, is_lent: bool) -> T:
+    release = begin(connection, Purpose.WRITE, is_lent=is_lent)
+    try:
+        result = work(connection)
+        connection.commit()
+        return result
+    finally:
+        end(connection, release)

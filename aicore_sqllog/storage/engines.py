@@ -13,9 +13,10 @@ from aicore_sqllog.errors import ConfigurationError, LogNotFoundError
 from aicore_sqllog.process.fork_guard import CONNECT_SECONDS, IMPORTS, Fence
 from aicore_sqllog.storage.connection import Place, show_url
 from aicore_sqllog.storage.database import Database, FencedDatabase, LoopDatabase, SyncDatabase
-from aicore_sqllog.storage.dialects.generic import Purpose
+from aicore_sqllog.storage.dialects.generic import MIGRATION_SECONDS, Purpose
 from aicore_sqllog.storage.dialects.lookup import dialect_of
 from aicore_sqllog.storage.drivers import choose, require
+from aicore_sqllog.storage.shared import without_shared_transactions
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -32,10 +33,11 @@ def open_database(place: Place, options: Mapping[str, Any] | None = None, purpos
 
 def _open(place: Place, options: Mapping[str, Any], purpose: Purpose) -> SyncDatabase | LoopDatabase:
     if isinstance(place.borrowed, Engine):
-        return SyncDatabase(_in_schema(place.borrowed, place), is_borrowed=True)
+        return SyncDatabase(_lent(place.borrowed, place), is_borrowed=True)
     url = choose(place.url, asynchronous=False)
     if url is None:
-        return LoopDatabase(_create_async(place, options, purpose))
+        seconds = MIGRATION_SECONDS if purpose is Purpose.MIGRATE else None
+        return LoopDatabase(_create_async(place, options, purpose), transaction_seconds=seconds)
     engine = _create(url, _settings(url, place, purpose, options))
     _connect_inside_a_fence(engine)
     dialect_of(url).prepare_engine(engine, url, purpose)
@@ -51,7 +53,7 @@ def reader_engine(place: Place) -> Engine:
         ConfigurationError: If no synchronous driver is installed.
     """
     if isinstance(place.borrowed, Engine):
-        return _in_schema(place.borrowed, place)
+        return _lent(place.borrowed, place)
     url = _reading_url(place, asynchronous=False)
     engine = _create(url, _settings(url, place, Purpose.READ, {}))
     dialect_of(url).prepare_engine(engine, url, Purpose.READ)
@@ -68,7 +70,7 @@ def async_reader_engine(place: Place) -> "AsyncEngine":
     from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
     if isinstance(place.borrowed, AsyncEngine):
-        if place.schema is None:
+        if place.schema is None and "schema_translate_map" not in place.borrowed.get_execution_options():
             return place.borrowed
         return place.borrowed.execution_options(schema_translate_map={None: place.schema})
     url = _reading_url(place, asynchronous=True)
@@ -81,11 +83,23 @@ def _settings(url: sa.URL, place: Place, purpose: Purpose, options: Mapping[str,
     """Return the arguments of ``create_engine``: our defaults, under what the URL's query and *options* say."""
     dialect, driver = dialect_of(url), url.drivername.partition("+")[2]
     defaults = {name: value for name, value in dialect.connect_args(driver, purpose).items() if name not in url.query}
-    settings = {"hide_parameters": True, **dialect.engine_settings(driver, purpose), **options}
+    settings = {"hide_parameters": True, **dialect.engine_settings(driver, purpose), **_without_autocommit(options)}
     if place.schema is not None:
-        settings["execution_options"] = {"schema_translate_map": {None: place.schema}}
+        # Added to the user's own, whose map is for tables of other names of schemas than ours.
+        settings["execution_options"] = {
+            **settings.get("execution_options", {}),
+            "schema_translate_map": {None: place.schema},
+        }
     connect_args = {**defaults, **options.get("connect_args", {}), **dialect.required_connect_args(driver)}
     return {**settings, "connect_args": connect_args}
+
+
+def _without_autocommit(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *options* less the wish to commit each statement by itself: a batch is stored whole or not at all."""
+    kept = {name: value for name, value in options.items() if (name, value) != ("isolation_level", "AUTOCOMMIT")}
+    if isinstance(kept.get("execution_options"), Mapping):
+        kept["execution_options"] = _without_autocommit(kept["execution_options"])
+    return kept
 
 
 def _connect_inside_a_fence(engine: Engine) -> None:
@@ -115,9 +129,11 @@ def _create_async(place: Place, options: Mapping[str, Any], purpose: Purpose) ->
     return engine
 
 
-def _in_schema(engine: Engine, place: Place) -> Engine:
-    """Return a borrowed engine such that our tables are found in the schema asked for; the lender's is unchanged."""
-    if place.schema is None:
+def _lent(engine: Engine, place: Place) -> Engine:
+    """Return a lent engine such that our tables are found in the schema asked for; the lender's is unchanged."""
+    engine = without_shared_transactions(engine)
+    options = engine.get_execution_options()
+    if place.schema is None and "schema_translate_map" not in options:
         return engine
     return engine.execution_options(schema_translate_map={None: place.schema})
 

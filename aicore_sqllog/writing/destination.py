@@ -44,7 +44,7 @@ class Destination:
         migrate: MigrateMode,
         say: Callable[[str], None],
     ) -> None:
-        self._place = place
+        self._place = place.with_options(engine_options)
         self._engine_options = engine_options
         self._migrate: MigrateMode = migrate
         self._say = say

@@ -131,7 +131,9 @@ def test_an_error_met_on_connecting_is_no_records_fault(
 def test_a_table_that_is_locked_for_long_makes_no_record_too_large(
     make_handler: MakeHandler, log: logging.Logger, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mysql, "_LOCK_SECONDS", 3600)  # so that our own time-out ends the connection, as it would
+    monkeypatch.setitem(
+        mysql._SESSION, "lock_wait_timeout", 3600
+    )  # so that our own time-out ends the connection, as it would
     handler = make_handler(engine_options={"connect_args": {"read_timeout": 1}})
     call(log, 1, bad=False)
     assert handler.flush()

@@ -4,7 +4,7 @@ What a database decides, and how it is decided for one that SQLAlchemy knows and
 Each database that is known overrides what is different there, in a file of its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from pathlib import Path
@@ -17,7 +17,7 @@ from sqlalchemy.types import TypeEngine
 
 from aicore_sqllog.storage.kinds import Verdict
 
-__all__ = ["CONNECT_SECONDS", "SOCKET_SECONDS", "Driver", "Drivers", "GenericDialect", "Purpose"]
+__all__ = ["CONNECT_SECONDS", "SOCKET_SECONDS", "Driver", "Drivers", "GenericDialect", "Purpose", "swap_attributes"]
 
 CONNECT_SECONDS = 5
 """How long a connection may take to be made: unset, a port that swallows packets takes minutes."""
@@ -111,6 +111,15 @@ class GenericDialect:
 
     # -- transactions ------------------------------------------------------------------------------
 
+    def hold(self, connection: sa.Connection) -> Callable[[], None]:
+        """
+        Set on a lent connection, outside any transaction, what must hold; return what puts it back.
+
+        Drivers that commit each statement by themselves have an attribute that says so.
+        """
+        lent: Any = connection.connection.dbapi_connection
+        return swap_attributes(lent, {"autocommit": False} if getattr(lent, "autocommit", None) is True else {})
+
     def begin(self, connection: sa.Connection, purpose: Purpose) -> None:
         """Set what holds for the transaction that has just begun, and ends with it."""
 
@@ -183,3 +192,17 @@ class GenericDialect:
     def by_code_point(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """Return *column*, a text, such that it sorts code point by code point whatever the database's collation."""
         return column
+
+
+def swap_attributes(target: Any, wanted: Mapping[str, Any]) -> Callable[[], None]:
+    """Set those attributes of *target* that are otherwise than *wanted*; return what sets them back."""
+    found = {name: getattr(target, name) for name in wanted}
+    changed = [name for name, value in found.items() if value is not wanted[name]]
+    for name in changed:
+        setattr(target, name, wanted[name])
+
+    def put_back() -> None:
+        for name in changed:
+            setattr(target, name, found[name])
+
+    return put_back

@@ -3,7 +3,7 @@ MySQL and MariaDB: careful settings, because by default they store what does not
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Literal
 from zlib import crc32
@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.types import TypeEngine
 
-from aicore_sqllog.errors import SchemaError
+from aicore_sqllog.errors import ConfigurationError, SchemaError
 from aicore_sqllog.storage.dialects.generic import (
     CONNECT_SECONDS,
     MIGRATION_SECONDS,
@@ -42,6 +42,23 @@ from aicore_sqllog.storage.kinds import (
 __all__ = ["MysqlDialect"]
 
 _LOCK_SECONDS = 10
+"""For rows, and for a table that a backup or an ALTER TABLE holds: an error that can be told from a lost server."""
+
+# Without strict mode the server cuts what does not fit, and says nothing.
+_SQL_MODES = ("STRICT_ALL_TABLES", "STRICT_TRANS_TABLES", "ERROR_FOR_DIVISION_BY_ZERO", "NO_ENGINE_SUBSTITUTION")
+_SESSION: dict[str, Any] = {
+    "character_set_client": "utf8mb4",  # utf8 is three bytes, and refuses each emoji
+    "character_set_results": "utf8mb4",
+    "collation_connection": "utf8mb4_bin",
+    "time_zone": "+00:00",
+    "autocommit": 0,
+    "foreign_key_checks": 1,
+    "sql_select_limit": 2**64 - 1,  # a lower one cuts a frame, and says nothing
+    "innodb_lock_wait_timeout": _LOCK_SECONDS,
+    "lock_wait_timeout": _LOCK_SECONDS,
+}
+"""What a server, an ``init_command`` or a lender may have set otherwise."""
+
 _MIGRATION_LOCK_SECONDS = 60
 _HAVE_SOCKET_TIMEOUTS = ("pymysql", "mysqldb")
 _ANSWER_SECONDS = {Purpose.WRITE: SOCKET_SECONDS, Purpose.MIGRATE: MIGRATION_SECONDS}
@@ -70,6 +87,9 @@ class MysqlDialect(GenericDialect):
             arguments |= {"read_timeout": seconds, "write_timeout": seconds}
         return arguments
 
+    def required_connect_args(self, driver: str) -> Mapping[str, Any]:
+        return {"charset": "utf8mb4"} if driver else {}
+
     def engine_settings(self, driver: str, purpose: Purpose) -> Mapping[str, Any]:
         settings = super().engine_settings(driver, purpose)
         if purpose is Purpose.READ:
@@ -77,10 +97,24 @@ class MysqlDialect(GenericDialect):
         return {**settings, "isolation_level": "READ COMMITTED"}  # the default locks gaps, and writers wait
 
     def prepare_engine(self, engine: Engine, url: URL, purpose: Purpose) -> None:
-        if purpose is not Purpose.READ:
-            import encodings.idna  # noqa: F401  # by connecting, if it is not imported here
+        import encodings.idna  # noqa: F401  # by connecting, if it is not imported here
 
-            event.listen(engine, "connect", _on_connect)
+        event.listen(engine, "connect", _on_connect)
+
+    def hold(self, connection: sa.Connection) -> Callable[[], None]:
+        names = [*_SESSION, "sql_mode"]
+        row = connection.exec_driver_sql("SELECT " + ", ".join(f"@@SESSION.{name}" for name in names)).one()
+        found = dict(zip(names, row, strict=True))
+        wanted = _wanted(found["sql_mode"])
+        changed = {name: value for name, value in wanted.items() if found[name] != value}
+        _set_session(connection, changed)
+        put_back_encoding = _use_utf8(connection.connection.dbapi_connection)
+
+        def put_back() -> None:
+            put_back_encoding()
+            _set_session(connection, {name: found[name] for name in changed})
+
+        return put_back
 
     @contextmanager
     def migration_lock(self, connection: sa.Connection, schema: str | None) -> Iterator[None]:
@@ -147,15 +181,45 @@ class MysqlDialect(GenericDialect):
         return mysql.VARCHAR(length, charset="utf8mb4", collation=collation)
 
 
+def _set_session(connection: sa.Connection, values: Mapping[str, Any]) -> None:
+    if values:
+        setters = ", ".join(f"SESSION {name} = :{name}" for name in values)
+        connection.execute(sa.text(f"SET {setters}"), dict(values))
+    connection.rollback()  # nothing of ours is open: what follows begins its own
+
+
 def _on_connect(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     try:
-        # Without strict mode the server cuts what does not fit, and says nothing.
-        cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')")
-        # For rows, and for a table that a backup or an ALTER TABLE holds: an error that can be told from a lost server.
-        cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {_LOCK_SECONDS}, lock_wait_timeout = {_LOCK_SECONDS}")
+        cursor.execute("SELECT @@sql_mode")
+        values = _wanted(cursor.fetchone()[0])
+        del values["autocommit"]  # the driver's to say
+        cursor.execute("SET " + ", ".join(f"SESSION {name} = {value!r}" for name, value in values.items()))
     finally:
         cursor.close()
+    _use_utf8(connection)
+
+
+def _wanted(found_sql_mode: str) -> dict[str, Any]:
+    # How quotes and backslashes are read is left: SQLAlchemy and the driver write them as it was on connecting.
+    kept = [mode for mode in str(found_sql_mode).split(",") if mode in ("ANSI_QUOTES", "NO_BACKSLASH_ESCAPES")]
+    return {**_SESSION, "sql_mode": ",".join([*_SQL_MODES, *kept])}
+
+
+def _use_utf8(connection: Any) -> Callable[[], None]:
+    """Have the driver itself write and read UTF-8; the server is told by the session's variables."""
+    driver = getattr(connection, "driver_connection", connection)
+    encoding = str(getattr(driver, "encoding", "utf8"))
+    if encoding.replace("-", "").lower().startswith("utf8"):
+        return lambda: None
+    try:
+        driver.encoding = "utf8"
+    except AttributeError:
+        raise ConfigurationError(
+            f"The lent engine's connections use the character set {encoding}, in which not every text can be stored. "
+            "Give it a URL with ?charset=utf8mb4."
+        ) from None
+    return lambda: setattr(driver, "encoding", encoding)
 
 
 def _number_of(error: BaseException) -> int | None:

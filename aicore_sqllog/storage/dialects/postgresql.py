@@ -2,14 +2,15 @@
 PostgreSQL: made for poolers too, which give each transaction another server connection and refuse start-up options.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 from zlib import crc32
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
@@ -61,6 +62,16 @@ _ASYNCPG_ALONE = frozenset(
     {"timeout", "command_timeout", "statement_cache_size", "prepared_statement_cache_size", "direct_tls"}
 )
 
+_SESSION = {
+    "client_encoding": "UTF8",  # in SQL_ASCII psycopg gives bytes, and psycopg2 takes ASCII only
+    "DateStyle": "ISO, MDY",  # psycopg reads instants in no other
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",  # east of UTC the end of the year 9999 is past what Python's dates hold
+    "standard_conforming_strings": "on",
+    "extra_float_digits": "1",  # with 0 or less a cost comes back rounded
+}
+"""What a server, a database, a role, a pooler or a lender may have set otherwise."""
+
 _WRITER_LIMITS = {"statement_timeout": "60s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"}
 _MIGRATION_LIMITS = {"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
 
@@ -102,14 +113,29 @@ class PostgresqlDialect(GenericDialect):
             return {**own, "command_timeout": _ASYNCPG_COMMAND_SECONDS[purpose]}
         return own
 
+    def required_connect_args(self, driver: str) -> Mapping[str, Any]:
+        return {"client_encoding": "utf8"} if driver in ("psycopg", "psycopg2") else {}
+
     def engine_settings(self, driver: str, purpose: Purpose) -> Mapping[str, Any]:
         settings = super().engine_settings(driver, purpose)
         # Without this psycopg2 sends an insert that ignores conflicts row by row.
         return {**settings, "executemany_mode": "values_plus_batch"} if driver == "psycopg2" else settings
 
+    def prepare_engine(self, engine: Engine, url: URL, purpose: Purpose) -> None:
+        event.listen(engine, "connect", lambda connection, _record: _use_utf8(connection))
+
+    def hold(self, connection: sa.Connection) -> Callable[[], None]:
+        put_back_encoding = _use_utf8(connection.connection.dbapi_connection)
+        put_back_autocommit = super().hold(connection)
+
+        def put_back() -> None:
+            put_back_autocommit()
+            put_back_encoding()
+
+        return put_back
+
     def begin(self, connection: sa.Connection, purpose: Purpose) -> None:
-        if purpose is not Purpose.READ:
-            _set_locally(connection, _WRITER_LIMITS)
+        _set_locally(connection, _SESSION if purpose is Purpose.READ else {**_SESSION, **_WRITER_LIMITS})
 
     @contextmanager
     def migration_lock(self, connection: sa.Connection, schema: str | None) -> Iterator[None]:
@@ -171,6 +197,15 @@ class PostgresqlDialect(GenericDialect):
 
     def by_code_point(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column.collate("C")
+
+
+def _use_utf8(connection: Any) -> Callable[[], None]:
+    """Have psycopg2 speak UTF-8: unlike other drivers, it does not see what a transaction sets."""
+    found = getattr(connection, "encoding", None)
+    if not hasattr(connection, "set_client_encoding") or found == "UTF8":
+        return lambda: None
+    connection.set_client_encoding("UTF8")
+    return lambda: connection.set_client_encoding(found)
 
 
 def _set_locally(connection: sa.Connection, settings: Mapping[str, str]) -> None:

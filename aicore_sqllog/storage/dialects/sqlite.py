@@ -9,7 +9,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -21,7 +21,7 @@ from sqlalchemy.engine import URL, Engine
 from sqlalchemy.pool import NullPool
 
 from aicore_sqllog.storage.dialects import sqlite_reading
-from aicore_sqllog.storage.dialects.generic import Driver, Drivers, GenericDialect, Purpose
+from aicore_sqllog.storage.dialects.generic import Driver, Drivers, GenericDialect, Purpose, swap_attributes
 from aicore_sqllog.storage.kinds import (
     CONTENTION,
     DISK_FULL,
@@ -95,11 +95,24 @@ class SqliteDialect(GenericDialect):
     def was_changed(self, connection: sa.Connection) -> bool:
         return sqlite_reading.was_changed(connection)
 
+    def hold(self, connection: sa.Connection) -> Callable[[], None]:
+        driver_connection: Any = connection.connection.driver_connection
+        if hasattr(driver_connection, "claim"):
+            return lambda: None  # one that the lender uses at the same time stays as it is
+        wanted: dict[str, Any] = {"text_factory": str, "row_factory": None}
+        if getattr(driver_connection, "autocommit", None) is True:  # since Python 3.12: then its commit does nothing
+            wanted["autocommit"] = sqlite3.LEGACY_TRANSACTION_CONTROL  # type: ignore[attr-defined, unused-ignore]
+        return swap_attributes(driver_connection, wanted)
+
     def begin(self, connection: sa.Connection, purpose: Purpose) -> None:
         # The driver begins none before DDL, and elsewhere one without the write lock, which fails when it is
         # taken later, after a read, and another has written meanwhile.
         driver_connection: Any = connection.connection.driver_connection
-        if purpose is not Purpose.READ and not driver_connection.in_transaction:
+        if purpose is Purpose.READ:
+            return
+        if hasattr(driver_connection, "claim"):
+            driver_connection.claim()
+        if not driver_connection.in_transaction:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def insert_ignoring(self, model: type[Any]) -> sa.Insert:
