@@ -9,13 +9,15 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from aicore_sqllog.errors import SQLLogError
+from aicore_sqllog.errors import LogNotFoundError, SchemaError
 from aicore_sqllog.storage.connection import Place, resolve, show_url
-from aicore_sqllog.storage.create import create_if_missing
-from aicore_sqllog.storage.engines import open_database
+from aicore_sqllog.storage.downgrading import what_is_lost
+from aicore_sqllog.storage.engines import open_database, reader_engine
 from aicore_sqllog.storage.faults import diagnose
-from aicore_sqllog.storage.migrate import downgrade, ensure_schema, upgrade
-from aicore_sqllog.storage.revisions import HEAD, REVISIONS, Found, look
+from aicore_sqllog.storage.migrate import downgrade, ensure_schema
+from aicore_sqllog.storage.preparation import bring_up, migrate
+from aicore_sqllog.storage.revisions import HEAD, REVISIONS, look
+from aicore_sqllog.storage.transactions import reading
 
 __all__ = ["main"]
 
@@ -29,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         place = resolve(chosen.connection, schema=chosen.schema)
         return int(chosen.run(place, chosen))
-    except (SQLLogError, sa.exc.SQLAlchemyError, OSError) as exc:
+    except KeyboardInterrupt:
+        return 130
+    except Exception as exc:  # whatever it is, a person is better served by a line than by a traceback
         print(f"aicore-sqllog: {diagnose(exc)}", file=sys.stderr)
         return 2
 
@@ -50,50 +54,66 @@ def _parser() -> argparse.ArgumentParser:
             "--connection", help="a SQLAlchemy URL; else $CONNECTION_STRING, then sqlite:///aicore_sqllog.db"
         )
         command.add_argument("--schema", help="the database schema of the tables, where it is not the default one")
+        if name == "downgrade":
+            command.add_argument("--yes", action="store_true", help="do not ask before anything is dropped")
         if target != "":
             command.add_argument("revision", nargs="?" if target else None, default=target, choices=targets)
     return parser
 
 
 def _upgrade(place: Place, chosen: argparse.Namespace) -> int:
-    def work(connection: sa.Connection) -> Found:
-        upgrade(connection, place.schema, chosen.revision)
-        return look(connection, place.schema)
-
-    try:
-        found = _run(place, work)
-    except sa.exc.DBAPIError as exc:
-        if not create_if_missing(place.url, exc):
-            raise
-        found = _run(place, work)
+    found = bring_up(place, chosen.revision)
     print(f"{show_url(place.url)} is at revision {found.revision}")
     return 0
 
 
 def _downgrade(place: Place, chosen: argparse.Namespace) -> int:
-    _run(place, lambda connection: downgrade(connection, place.schema, chosen.revision))
+    lost = _read(place, lambda connection: what_is_lost(connection, place.schema, chosen.revision))
+    for line in lost:
+        print(line)
+    if lost and not (chosen.yes or _is_agreed_to()):
+        print("aicore-sqllog: nothing was changed. Give --yes to go on without being asked.", file=sys.stderr)
+        return 2
+    migrate(place, lambda connection: downgrade(connection, place.schema, chosen.revision))
     print(f"{show_url(place.url)} is at revision {chosen.revision}")
     return 0
 
 
+def _is_agreed_to() -> bool:
+    """Ask the person at the terminal; without one the answer is no."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return False
+    try:
+        return input("All of this is lost. Go on? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
 def _current(place: Place, _chosen: argparse.Namespace) -> int:
-    found = _run(place, lambda connection: look(connection, place.schema))
-    print(found.revision or "none")
+    print(_read(place, lambda connection: look(connection, place.schema)).revision or "none")
     return 0
 
 
 def _check(place: Place, _chosen: argparse.Namespace) -> int:
     try:
-        _run(place, lambda connection: ensure_schema(connection, place.schema, "check", print))
-    except SQLLogError as exc:
+        _read(place, lambda connection: ensure_schema(connection, place.schema, "check", print))
+    except (SchemaError, LogNotFoundError) as exc:
         print(f"aicore-sqllog: {exc}", file=sys.stderr)
         return 1
     return 0
 
 
-def _run(place: Place, work: Callable[[sa.Connection], T]) -> T:
-    database = open_database(place)
+def _read(place: Place, work: Callable[[sa.Connection], T]) -> T:
+    """Do *work* through a connection that can create nothing, neither a file nor a table."""
+    if place.file is None:
+        database = open_database(place)  # which also knows what to do with an asynchronous driver alone
+        try:
+            return database.run(work)
+        finally:
+            database.close()
+    engine = reader_engine(place)
     try:
-        return database.run(work)
+        with reading(engine, is_lent=False) as connection:
+            return work(connection)
     finally:
-        database.close()
+        engine.dispose()

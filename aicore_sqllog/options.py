@@ -69,7 +69,9 @@ def read_mapping(option: str, value: object) -> Mapping[str, Any] | None:
     """Return a mapping with text keys, or None."""
     if value is None or (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
         return cast("Mapping[str, Any] | None", value)
-    raise _refusal(option, value, "a mapping of names to values")
+    # It may hold a password anywhere, as text of a variable or of a file too: its type is shown, and no more.
+    shown = "a mapping of other keys" if isinstance(value, Mapping) else type(value).__name__
+    raise ConfigurationError(f"{option}=<{shown}> cannot work. Allowed: a mapping of names to values.")
 
 
 def read_callable(option: str, value: object) -> Callable[..., Any] | None:

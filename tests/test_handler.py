@@ -148,7 +148,19 @@ def test_file_config(log: logging.Logger, tmp_path: Path) -> None:
 def test_an_impossible_option_is_refused_by_name_and_value(option: str, value: Any, url: str) -> None:
     with pytest.raises(ConfigurationError, match="Allowed") as caught:
         SQLLogHandler(url, **{option: value})
-    assert str(caught.value).startswith(f"{option}={value!r}")
+    shown = "<list>" if option == "engine_options" else repr(value)
+    assert str(caught.value).startswith(f"{option}={shown}")
+
+
+@pytest.mark.parametrize(
+    "options",
+    ['{"connect_args": {"password": "hunter2"}}', ["hunter2"], {1: "hunter2"}, b"password=hunter2"],
+    ids=["text of a variable", "list", "keys that are no names", "bytes"],
+)
+def test_a_password_in_engine_options_is_not_shown(options: Any, url: str) -> None:
+    with pytest.raises(ConfigurationError, match="engine_options") as caught:
+        SQLLogHandler(url, engine_options=options)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_dict_config_has_our_error_as_its_cause() -> None:

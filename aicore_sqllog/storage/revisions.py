@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from aicore_sqllog.errors import SchemaError
 from aicore_sqllog.storage.models import metadata
 
-__all__ = ["HEAD", "REVISIONS", "VERSION_TABLE", "Found", "look", "refuse_unusable"]
+__all__ = ["DOCUMENTED", "HEAD", "REVISIONS", "VERSION_TABLE", "Found", "look", "refuse_unusable"]
 
 REVISIONS = ("0001", "0002")
 HEAD = REVISIONS[-1]
@@ -18,7 +18,7 @@ HEAD = REVISIONS[-1]
 VERSION_TABLE = "aicore_sqllog_version"
 """Our own: the database's owner may use Alembic too, whose table is ``alembic_version``."""
 
-_DOCUMENTED: Mapping[str, frozenset[str]] = {
+DOCUMENTED: Mapping[str, frozenset[str]] = {
     "llm_sessions": frozenset({"session_id", "workspace", "agent_id", "created_at", "metadata"}),
     "llm_operations": frozenset(
         {"operation_id", "session_id", "action_id", "timestamp", "operation_type", "provider", "model"}
@@ -27,6 +27,11 @@ _DOCUMENTED: Mapping[str, frozenset[str]] = {
     "llm_messages": frozenset({"message_id", "operation_id", "role", "content", "sequence_number"}),
 }
 """The columns of revision 0001."""
+
+_ADDED: Mapping[str, frozenset[str]] = {
+    "llm_log_losses": frozenset({"loss_id", "reason", "count", "bytes", "first_at", "last_at", "host", "process_id"}),
+}
+"""The tables of later revisions, with the columns that each had when it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,8 @@ def look(connection: sa.Connection, schema: str | None) -> Found:
     stamped = None
     if inspector.has_table(VERSION_TABLE, schema=schema):
         version = sa.table(VERSION_TABLE, sa.column("version_num", sa.String), schema=schema)
+        if not _has_columns(inspector, VERSION_TABLE, schema, {"version_num"}):
+            raise _not_ours(VERSION_TABLE, ["version_num"])
         stamped = connection.scalar(sa.select(version.c.version_num))
     if stamped is not None and stamped not in REVISIONS:
         return Found(stamped, None)
@@ -93,15 +100,23 @@ def refuse_unusable(connection: sa.Connection, schema: str | None, revision: str
 
 def _recognise(found: Mapping[str, set[str]]) -> str | None:
     for table, columns in found.items():
-        missing = sorted(_DOCUMENTED.get(table, set()) - columns)
+        missing = sorted({**DOCUMENTED, **_ADDED}[table] - columns)
         if missing:
-            raise SchemaError(
-                f"The table {table} is not ours: it lacks {missing}. Give the log a database or a schema of its own."
-            )
-    if not _DOCUMENTED.keys() <= found.keys():
+            raise _not_ours(table, missing)
+    if not DOCUMENTED.keys() <= found.keys():
         return None
     is_whole = all(columns <= found.get(table, set()) for table, columns in _columns_of_models().items())
     return HEAD if is_whole else "0001"
+
+
+def _not_ours(table: str, missing: list[str]) -> SchemaError:
+    return SchemaError(
+        f"The table {table} is not ours: it lacks {missing}. Give the log a database or a schema of its own."
+    )
+
+
+def _has_columns(inspector: sa.Inspector, table: str, schema: str | None, names: set[str]) -> bool:
+    return names <= {column["name"] for column in inspector.get_columns(table, schema=schema)}
 
 
 def _columns_of_ours(inspector: sa.Inspector, schema: str | None) -> dict[str, set[str]]:

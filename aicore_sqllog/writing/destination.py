@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from aicore_sqllog.storage.connection import Place
-from aicore_sqllog.storage.create import create_if_missing
 from aicore_sqllog.storage.database import Database
 from aicore_sqllog.storage.dialects.lookup import dialect_of
 from aicore_sqllog.storage.engines import open_database
-from aicore_sqllog.storage.migrate import MigrateMode, ensure_schema
+from aicore_sqllog.storage.migrate import MigrateMode
+from aicore_sqllog.storage.preparation import prepare
 
 __all__ = ["Destination", "NoRecordInvolvedError"]
 
@@ -112,16 +112,5 @@ class Destination:
         return self.database
 
     def _prepare(self, database: Database) -> None:
-        try:
-            database.run(self._prepare_tables)
-        except sa.exc.DBAPIError as exc:
-            made = create_if_missing(self._place.url, exc) if self._migrate == "auto" else None
-            if made is None:
-                raise
-            if made == "created":
-                self._say(f"created the database {self._place.url.database} on {self._place.url.host}.")
-            database.run(self._prepare_tables)
-
-    def _prepare_tables(self, connection: sa.Connection) -> None:
-        ensure_schema(connection, self._place.schema, self._migrate, self._say)
-        self.largest_row = dialect_of(connection).largest_row(connection)
+        prepare(database, self._place, self._engine_options, self._migrate, self._say)
+        self.largest_row = database.run(lambda connection: dialect_of(connection).largest_row(connection))

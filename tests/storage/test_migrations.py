@@ -270,7 +270,11 @@ def test_the_command_line(url: str, capsys: pytest.CaptureFixture[str], monkeypa
     assert run("upgrade")[0] == 0
     assert run("check") == (0, "", "")
     assert run("current") == (0, HEAD, "")
-    assert run("downgrade", "base")[0] == 0
+    assert run("downgrade", "base")[0] == 2  # nobody is there to be asked
+    assert run("current") == (0, HEAD, "")
+    code, told, _ = run("downgrade", "base", "--yes")
+    assert code == 0
+    assert "drops the table llm_operations with 0 rows" in told
     assert run("current") == (0, "none", "")
     assert sys.argv  # untouched
 
@@ -297,7 +301,7 @@ def test_a_schema_of_its_own(url: str, log: logging.Logger) -> None:
         assert frame["messages"].list.len().to_list() == [2, 2]
         assert execute(url, f"SELECT count(*) FROM {schema}.llm_sessions") == [(2,)]
         assert main(["check", "--connection", url, "--schema", schema]) == 0
-        assert main(["downgrade", "base", "--connection", url, "--schema", schema]) == 0
+        assert main(["downgrade", "base", "--yes", "--connection", url, "--schema", schema]) == 0
     finally:
         handler.close()
         execute(url, f"DROP SCHEMA {schema}" + (" CASCADE" if url.startswith("postgresql") else ""))
