@@ -16,27 +16,10 @@ import pytest
 
 from aicore_sqllog.capture.build import Defaults, RecordBuilder
 from aicore_sqllog.capture.snapshot import take_snapshot
-from aicore_sqllog.record.call_record import CallRecord
 from aicore_sqllog.values import ids
+from tests.support.records import capture, log_record, own
 
 BUILDER = RecordBuilder(Defaults(workspace="home"))
-
-
-def log_record(
-    extra: dict[str, Any], level: int = logging.INFO, msg: str = "said", exc: Any = None
-) -> logging.LogRecord:
-    return logging.getLogger("capture").makeRecord("capture", level, __file__, 1, msg, (), exc, None, extra)
-
-
-def capture(extra: dict[str, Any], **options: Any) -> CallRecord:
-    snapshot = take_snapshot(log_record(extra, **options))
-    assert snapshot is not None
-    return BUILDER.build(snapshot)
-
-
-def own(record: CallRecord) -> dict[str, Any]:
-    noted: dict[str, Any] = json.loads(record.extras)["sqllog"]
-    return noted
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 
 from aicore_sqllog import LlmOperationCollector, SQLLogHandler, llm_operation, polars_from_db
 from aicore_sqllog.record.aliases import ALIASES
-from tests.capture.test_capture import capture, own
 from tests.conftest import MakeHandler
+from tests.support.records import capture, own
 
 KEPT = {
     "gen_ai.agent.description",

@@ -7,7 +7,7 @@ import pytest
 
 from aicore_sqllog.journal.dead_letters import DeadLetters, read_dead_letters
 from aicore_sqllog.record.codec import UnreadableRecordError
-from tests.writing.test_writer import records
+from tests.support.records import records
 
 FIRST_VERSION = {
     "version": 1,

@@ -18,9 +18,9 @@ from aicore_sqllog.storage.connection import resolve
 from aicore_sqllog.writing.triage import NotWritten
 from aicore_sqllog.writing.writer import Writer
 from tests.conftest import MakeHandler
+from tests.support.records import records
 from tests.support.servers import ONE_OF_EACH, execute
 from tests.support.stands import stand_before
-from tests.writing.test_writer import records
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 

@@ -1,51 +1,36 @@
 """Records that a database refuses for ever: the others are stored, these kept with the reason, and all counted."""
 
-import json
 import logging
 import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from aicore_sqllog import SQLLogHandler
 from aicore_sqllog.journal import dead_letters
 from tests.conftest import REPORT, MakeHandler
-from tests.support.servers import BACKENDS, ONE_OF_EACH, execute
+from tests.support.poison import RECORDS, call, letters, make_refusing
+from tests.support.servers import ONE_OF_EACH, execute
 from tests.support.statements import statements_to
 
-RECORDS = 1000
-_ON_SQLITE = """CREATE TRIGGER refuse BEFORE INSERT ON llm_operations WHEN new.provider = 'bad'
-    BEGIN SELECT RAISE(ABORT, 'the provider is refused'); END"""
-_ON_SERVERS = "ALTER TABLE llm_operations ADD CONSTRAINT refuse CHECK (provider <> 'bad')"
 
-
-def call(log: logging.Logger, number: int, *, bad: bool) -> None:
-    extra = {"provider": "bad" if bad else "good", "model": "m", "input_tokens": number, "response": "text"}
-    log.info("call", extra=extra)
-
-
-def make_refusing(make_handler: MakeHandler, log: logging.Logger, url: str, **options: Any) -> SQLLogHandler:
-    """Return a handler whose tables are there and refuse every record of the provider ``bad``."""
-    handler = make_handler(batch_size=RECORDS, **options)
-    call(log, RECORDS, bad=False)
-    assert handler.flush()
-    execute(url, _ON_SQLITE if url.startswith("sqlite") else _ON_SERVERS)
-    return handler
-
-
-def letters(tmp_path: Path) -> list[dict[str, Any]]:
-    files = (tmp_path / "state" / "aicore_sqllog" / "dead_letters").glob("*")
-    return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-
-
-@pytest.mark.parametrize("bad", [1, RECORDS - 1])
-@pytest.mark.backends(*BACKENDS)
 def test_the_good_are_stored_and_the_bad_are_kept_with_the_reason(
-    bad: int, make_handler: MakeHandler, log: logging.Logger, url: str, tmp_path: Path
+    make_handler: MakeHandler, log: logging.Logger, url: str, tmp_path: Path
 ) -> None:
     """R35."""
-    handler = make_refusing(make_handler, log, url)
+    store_a_batch_with(1, make_refusing(make_handler, log, url), log, url, tmp_path)
+
+
+@ONE_OF_EACH
+@pytest.mark.slow
+def test_one_that_is_good_among_a_thousand_is_stored(
+    make_handler: MakeHandler, log: logging.Logger, url: str, tmp_path: Path
+) -> None:
+    store_a_batch_with(RECORDS - 1, make_refusing(make_handler, log, url), log, url, tmp_path)
+
+
+def store_a_batch_with(bad: int, handler: SQLLogHandler, log: logging.Logger, url: str, tmp_path: Path) -> None:
+    """Log a batch of which *bad* are refused, and check what becomes of each."""
     odd_one = 617
     numbers_of_bad = {number for number in range(RECORDS) if (number == odd_one) is (bad == 1)}
     with statements_to(url) as sent:

@@ -16,11 +16,11 @@ from aicore_sqllog.writing.rows import operation_row
 from aicore_sqllog.writing.triage import NotWritten
 from aicore_sqllog.writing.writer import Writer
 from tests.conftest import ROOT, MakeHandler
+from tests.support.poison import call, letters, make_refusing
 from tests.support.processes import run_python, wait_until
+from tests.support.records import counts, records
 from tests.support.servers import ONE_OF_EACH, execute
 from tests.support.stands import stand_before
-from tests.writing.test_poison import call, letters, make_refusing
-from tests.writing.test_writer import counts, records
 
 REFUSE_LARGE = {
     "sqlite": "CREATE TRIGGER large BEFORE INSERT ON llm_operations WHEN new.provider = 'large' "
@@ -186,7 +186,7 @@ def test_half_a_dead_letter_is_none_and_spoils_no_other(tmp_path: Path) -> None:
     script = """
 import pathlib, resource, signal
 from aicore_sqllog.journal.dead_letters import DeadLetters
-from tests.writing.test_writer import records
+from tests.support.records import records
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder = pathlib.Path("letters")
 letters, batch = DeadLetters("x", folder), records(3)

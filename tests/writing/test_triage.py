@@ -11,7 +11,7 @@ from aicore_sqllog.storage.faults import Kind
 from aicore_sqllog.writing.destination import Destination, NoRecordInvolvedError
 from aicore_sqllog.writing.triage import Blame, NotWritten, Triage
 from aicore_sqllog.writing.writer import Writer
-from tests.writing.test_writer import records
+from tests.support.records import records
 
 
 def other_character_set(encoding: str) -> UnicodeEncodeError:

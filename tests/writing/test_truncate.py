@@ -13,8 +13,8 @@ from aicore_sqllog.storage.types import EncodedJson
 from aicore_sqllog.writing.rows import message_rows, operation_row
 from aicore_sqllog.writing.truncate import fit_rows, fit_session
 from aicore_sqllog.writing.writer import Writer
+from tests.support.records import counts, records
 from tests.support.servers import execute
-from tests.writing.test_writer import counts, records
 
 LIMIT = 200_000
 LARGE = "é'\n" * 100_000

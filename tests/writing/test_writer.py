@@ -11,31 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from aicore_sqllog import ConfigurationError, LogReader, SQLLogHandler, polars_from_db
-from aicore_sqllog.capture.build import Defaults, RecordBuilder
-from aicore_sqllog.capture.snapshot import take_snapshot
-from aicore_sqllog.record.call_record import CallRecord
 from aicore_sqllog.storage import upsert
 from aicore_sqllog.storage.connection import resolve
 from aicore_sqllog.storage.dialects.generic import GenericDialect
 from aicore_sqllog.storage.upsert import _without_stored
 from aicore_sqllog.writing.writer import Writer
-from tests.support.servers import engine_of, execute
-
-BUILDER = RecordBuilder(Defaults())
-
-
-def records(count: int, **fields: Any) -> list[CallRecord]:
-    made = []
-    for number in range(count):
-        llm = {"model": None if number % 2 else "m", "messages": ["a", "b"], "response": "c", **fields}
-        snapshot = take_snapshot(logging.makeLogRecord({"llm": llm}))
-        assert snapshot is not None
-        made.append(BUILDER.build(snapshot))
-    return made
-
-
-def counts(url: str) -> list[int]:
-    return [execute(url, f"select count(*) from llm_{table}")[0][0] for table in ("sessions", "operations", "messages")]
+from tests.support.records import counts, records
+from tests.support.servers import engine_of
 
 
 def test_a_batch_tried_again_after_it_was_committed_is_stored_once(url: str) -> None:

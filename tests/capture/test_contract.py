@@ -10,7 +10,7 @@ import pytest
 from aicore_sqllog.capture.fields import FIELDS
 from aicore_sqllog.capture.snapshot import take_snapshot
 from aicore_sqllog.record.aliases import ALIASES
-from tests.capture.test_capture import capture, log_record, own
+from tests.support.records import capture, log_record, own
 
 PIXEL = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 3
 ENCODED = base64.b64encode(PIXEL).decode()
