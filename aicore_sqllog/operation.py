@@ -2,7 +2,6 @@
 llm_operation: one line around a call of a model; its outcome becomes one log record.
 """
 
-import logging
 import time
 import weakref
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
@@ -11,10 +10,10 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
 
 from aicore_sqllog.capture.cancellation import is_cancellation
-from aicore_sqllog.capture.context import Scope, as_text, current_owner, enter, inside, leave
+from aicore_sqllog.capture.context import as_text, current_owner, enter, inside, leave
 from aicore_sqllog.capture.fields import NOTES_KEY, require_fields
 from aicore_sqllog.capture.messages import as_items
-from aicore_sqllog.capture.snapshot import describe_exception
+from aicore_sqllog.capture.operation_record import SURROUNDING, AnyLogger, add_notes, add_surroundings, log_record
 from aicore_sqllog.capture.unfinished import note_begun, note_ended
 from aicore_sqllog.capture.wrapping import wrap
 from aicore_sqllog.process.notices import Notices
@@ -33,10 +32,8 @@ __all__ = ["OperationScope", "llm_operation"]
 P = ParamSpec("P")
 R = TypeVar("R")
 C = TypeVar("C")
-AnyLogger = logging.Logger | logging.LoggerAdapter[Any] | str
 
 _DEFAULT_TYPE = "completion"
-_SURROUNDING = ("session_id", "workspace", "agent_id", "user_id")
 
 
 class llm_operation:  # noqa: N801  # a context manager, named like those of contextlib
@@ -136,7 +133,7 @@ class OperationScope:
         self._answers: list[Frozen] = []
         self._watches: list[Watch] = []
         self._consents = [to_consent(fields.get("capture_content"))]
-        self._changes: dict[str, Any] = {name: as_text(fields[name]) for name in _SURROUNDING if name in fields}
+        self._changes: dict[str, Any] = {name: as_text(fields[name]) for name in SURROUNDING if name in fields}
         if not self._consents[0]:
             self._changes["captures_content"] = False
         self._first_token_at: float | None = None
@@ -238,7 +235,7 @@ class OperationScope:
         try:
             fields = self._fields(ended_at, error)
             with inside(self._scope.outer):
-                _log(self._logger, fields, error)
+                log_record(self._logger, fields, error)
         except Exception as fault:
             _NOTICES.say("operation", f"an operation could not be logged: {type(fault).__qualname__}")
         for watch in self._watches:
@@ -263,8 +260,8 @@ class OperationScope:
             fields["status"] = "cancelled"
         if not all(self._consents):
             fields["capture_content"] = False
-        _add_notes(fields, told, given, error)
-        _add_surroundings(fields, self._scope)
+        add_notes(fields, told, given, error)
+        add_surroundings(fields, self._scope)
         return fields
 
 
@@ -297,52 +294,3 @@ class _OperationCall:
 
 
 _NOTICES = Notices()
-
-
-def _add_notes(
-    fields: dict[str, Any], told: Mapping[str, Any], given: Mapping[str, Any], error: BaseException | None
-) -> None:
-    """Say what is no field: a queue may take the exception off the record, and nobody else knows whose cost it is."""
-    notes: dict[str, object] = fields[NOTES_KEY]
-    if error is not None:
-        notes["traceback"] = describe_exception(error).traceback
-    if "cost" in told and "cost" not in given:
-        notes["cost_source"] = "provider"
-
-
-def _add_surroundings(fields: dict[str, Any], scope: Scope) -> None:
-    """Write out what surrounds the operation: a queue may take the record to a thread that knows nothing of it."""
-    if not scope.outer:
-        return
-    around = scope.outer[-1].surroundings
-    for name in _SURROUNDING:
-        if getattr(around, name) is not None:
-            fields.setdefault(name, getattr(around, name))
-    if around.operation_id is not None and fields.get("parent_operation_id") is None:
-        fields["parent_operation_id"] = around.operation_id
-        fields[NOTES_KEY]["parent_run_id"] = around.operation_run_id
-    if around.metadata is not None and fields["session_id"] == around.session_id:
-        fields.setdefault("session_metadata", thaw(around.metadata)[0])
-    if not around.captures_content:
-        fields["capture_content"] = False
-
-
-def _log(logger: AnyLogger, fields: dict[str, Any], error: BaseException | None) -> None:
-    extra: dict[str, Any] = {}
-    while isinstance(logger, logging.LoggerAdapter):  # which would put its own extra in the place of ours
-        extra = {**(logger.extra or {}), **extra}
-        logger = logger.logger
-    if isinstance(logger, str):
-        logger = logging.getLogger(logger)
-    is_cancelled = fields.get("status") == "cancelled"
-    is_error = error is not None or fields.get("status") == "error"
-    is_error = is_error or bool(fields.get("error_type") or fields.get("error_message"))
-    logger.log(
-        logging.ERROR if is_error and not is_cancelled else logging.INFO,
-        "%s of %s: %s",
-        fields["operation_type"],
-        fields.get("model") or fields.get("response_model"),
-        fields.get("status", "done"),
-        exc_info=None if is_cancelled else error,
-        extra={**extra, "llm": fields},
-    )

@@ -158,6 +158,9 @@ class AsyncStream(_Watched, Generic[C]):
 class DualStream(Stream[C], AsyncStream[C]):
     """For a source that can be read either way, as its reader chooses."""
 
+    def _find_close(self, held: Any) -> Callable[[], Any] | None:
+        return getattr(held, "close", None) or getattr(held, "aclose", None)
+
 
 def watch_stream(source: Any, watch: Watch) -> Any:
     """Return the iterator *source*, or the asynchronous one, with its chunks watched."""

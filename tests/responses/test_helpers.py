@@ -252,7 +252,7 @@ def test_a_cancellation_writes_no_error_and_keeps_its_traceback(rows: Rows, log:
         assert "raise raised" in row["extras"]["sqllog"]["traceback"]
 
 
-# Chunks that come in other clothes
+# Chunks inside events of other SDKs, in pieces, or of no known form
 
 
 def test_a_provider_s_chunk_inside_another_sdk_s_event_is_found() -> None:
