@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.support.documents import code_words, rows
 
 PACKAGE = "aicore_sqllog"
 BASE = {"errors", "values", "process", "redactors"}
@@ -157,6 +158,16 @@ def test_imports_go_one_way(sources: Sources) -> None:
     planted = {"storage.x": "def f():\n    from aicore_sqllog.batching.limits import Limits"}
     assert forbidden_imports(planted)
     assert forbidden_imports({"capture.x": "from ..storage import models"})
+
+
+def test_the_documents_show_who_may_import_whom() -> None:
+    told = {}
+    for names, _, others in rows("docs/architecture.md", "Who may import whom"):
+        told[code_words(names)[0].rstrip("/").removesuffix(".py")] = set(code_words(others))
+    for home, allowed in MAY_IMPORT.items():
+        if not home.startswith("__"):
+            assert told.pop(home, None) == allowed - (set() if home in BASE else BASE), home
+    assert told == {}
 
 
 def test_there_are_no_circles(sources: Sources) -> None:

@@ -34,6 +34,13 @@ GUARANTEES: Mapping[str, Sequence[str]] = {
         "test_exits.test_what_is_logged_at_the_end_is_stored",
         "test_overload.test_a_database_that_never_answers_delays_the_exit_by_the_timeout",
     ],
+    "the interpreter takes objects apart at its end: a stream left early, a generator, a destructor that logs": [
+        "test_exits.test_what_is_torn_down_while_the_interpreter_ends_is_stored",
+        "test_exits.test_what_comes_too_late_to_be_stored_is_said_and_delays_nothing",
+    ],
+    "a handler is dropped without `close()`": [
+        "test_handler.test_handlers_that_are_dropped_are_stored_and_leave_neither_thread_nor_files",
+    ],
     "SIGTERM comes": [
         "test_signals.test_what_was_logged_is_stored_and_the_exit_status_is_as_before",
         "test_signals.test_without_it_no_signal_is_touched",
@@ -48,6 +55,19 @@ GUARANTEES: Mapping[str, Sequence[str]] = {
     ],
     "a child of `multiprocessing` ends": [
         "test_forks.test_multiprocessing_children_write_what_they_queued_before_they_end",
+    ],
+    "two calls have the same `operation_id`": [
+        "test_ids.test_calls_that_differ_in_nothing_are_each_stored_whatever_is_tried_again",
+        "test_ids.test_what_is_logged_inside_a_second_run_hangs_under_the_second_run",
+    ],
+    "the server, the connection or a lent engine has settings of its own": [
+        "test_server_settings.test_a_postgresql_server_s_zone_and_date_style_change_no_time",
+        "test_server_settings.test_names_sort_code_point_by_code_point_whatever_the_collation",
+    ],
+    "a reader reads": [
+        "test_sqlite_reading.test_a_closed_log_is_read_and_left_as_it_was",
+        "test_sqlite_reading.test_a_log_is_read_where_nothing_may_be_written",
+        "test_reader.test_a_log_that_is_not_there_is_an_error_with_its_path_and_nothing_is_made",
     ],
     "many processes log the same new session": [
         "test_access.test_many_processes_start_at_once_where_there_is_no_database_yet",
