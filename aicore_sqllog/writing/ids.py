@@ -88,7 +88,8 @@ def _choose(record: CallRecord, held: Mapping[str, _Held]) -> str:
 def _look_up(session: OrmSession, records: Sequence[CallRecord], may_be_stored: bool) -> dict[str, _Held]:
     """Return what is stored of the ids that *records* ask for."""
     plain = {record.caller_id for record in records} | {record.run_id for record in records}
-    noted = {r.parent_operation_id for r in records if r.parent_run_id not in (None, r.parent_operation_id)}
+    inside = [record for record in records if record.parent_run_id is not None]
+    noted = {record.parent_operation_id for record in inside if record.parent_operation_id != record.parent_run_id}
     if may_be_stored:
         noted |= plain | {record.minted_id for record in records}
     held: dict[str, _Held] = {}
