@@ -41,6 +41,7 @@ class DeliveryOptions:
     migrate: Literal["auto", "check", "off"]
     engine_options: Mapping[str, Any] | None
     on_error: Callable[[Exception, int], None] | None
+    accelerate: bool
 
 
 class DeliveryService:
@@ -87,6 +88,7 @@ class DeliveryService:
             self._place,
             engine_options=options.engine_options,
             migrate=options.migrate,
+            accelerate=options.accelerate,
             report=self._report,
             on_error=options.on_error,
         )

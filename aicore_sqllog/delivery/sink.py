@@ -37,6 +37,8 @@ class RecordSink:
 
         migrate: See :func:`aicore_sqllog.storage.migrate.ensure_schema`.
 
+        accelerate: Whether a batch's first attempt may use what the database does faster than the ORM.
+
         report: Is told of failures and losses.
 
         on_error: The application's own function for failures.
@@ -49,6 +51,7 @@ class RecordSink:
         *,
         engine_options: Mapping[str, Any] | None,
         migrate: Literal["auto", "check", "off"],
+        accelerate: bool,
         report: Report,
         on_error: OnError | None,
     ) -> None:
@@ -56,6 +59,7 @@ class RecordSink:
         self._place = place
         self._engine_options = engine_options
         self._migrate: Literal["auto", "check", "off"] = migrate
+        self._accelerate = accelerate
         self._report = report
         self._on_error = on_error
         self._writer: Writer | None = None
@@ -101,5 +105,11 @@ class RecordSink:
             with IMPORTS:
                 from aicore_sqllog.writing.writer import Writer
 
-                self._writer = Writer(self._place, self._engine_options, migrate=self._migrate, say=self._report.say)
+                self._writer = Writer(
+                    self._place,
+                    self._engine_options,
+                    migrate=self._migrate,
+                    say=self._report.say,
+                    accelerate=self._accelerate,
+                )
         return self._writer

@@ -3,20 +3,29 @@ Call records into the three tables, parents first, inside a transaction that is 
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session as OrmSession
 
 from aicore_sqllog.record.call_record import CallRecord, Session
 from aicore_sqllog.record.notes import add_notes
+from aicore_sqllog.storage.dialects.fast_inserts import FastInsert
 from aicore_sqllog.storage.models import LlmMessage, LlmOperation, LlmSession
-from aicore_sqllog.storage.types import EncodedJson
 from aicore_sqllog.storage.upsert import insert_missing
 from aicore_sqllog.writing.chunks import chunks
 from aicore_sqllog.writing.ids import Choice
 from aicore_sqllog.writing.parents import find_children, move_operations
-from aicore_sqllog.writing.rows import Row, message_rows, operation_row, same_json, session_row
+from aicore_sqllog.writing.rows import (
+    Values,
+    message_row,
+    message_values,
+    operation_row,
+    operation_values,
+    same_json,
+    session_row,
+)
 from aicore_sqllog.writing.truncate import fit_rows, fit_session
 
 __all__ = ["KnownSessions", "insert_records"]
@@ -59,6 +68,7 @@ def insert_records(
     choice: Choice,
     known: KnownSessions,
     largest_row: int | None,
+    fast_insert: FastInsert | None,
 ) -> None:
     """
     Insert *records*, none of which is stored, with the sessions that are not.
@@ -73,29 +83,52 @@ def insert_records(
         known: The sessions that are stored.
 
         largest_row: How many bytes a row may have, where the server has such a limit.
+
+        fast_insert: Takes the place of the ORM's bulk insert.
     """
     if largest_row is not None:
         records = [fit_session(record, largest_row) for record in records]
     insert_missing(session, LlmSession, list(map(session_row, known.missing(records))))
     differing = _with_metadata_of_their_own(session, records)
-    operations: list[Row] = []
-    messages: list[Row] = []
+    operations: list[Values] = []
+    messages: list[list[Values]] = []
     for record in records:
         operation_id = choice.operation_ids[record.minted_id]
-        operation, own_messages = operation_row(record, operation_id), list(message_rows(record, operation_id))
-        if record.minted_id in choice.parent_ids:
-            operation["parent_operation_id"] = choice.parent_ids[record.minted_id]
-        if record.minted_id in differing:
-            operation["extras"] = EncodedJson(differing[record.minted_id])
-        if largest_row is not None:
-            fit_rows(operation, own_messages, largest_row)
-        operations.append(operation)
-        messages.extend(own_messages)
-    for model, rows in ((LlmOperation, operations), (LlmMessage, messages)):
+        operations.append(operation_values(record, operation_id, _changes(record, choice, differing)))
+        messages.append(message_values(record, operation_id))
+    if fast_insert is None:
+        _insert_by_orm(session, operations, messages, largest_row)
+    else:
+        fast_insert(session.connection(), LlmOperation.__table__, operations)
+        fast_insert(session.connection(), LlmMessage.__table__, list(chain.from_iterable(messages)))
+    move_operations(session, {**choice.moved, **find_children(session, choice.replaced)})
+
+
+def _changes(record: CallRecord, choice: Choice, differing: Mapping[str, str]) -> dict[str, str]:
+    """Return what of the operation's values depends on what is stored already."""
+    changes: dict[str, str] = {}
+    if record.minted_id in choice.parent_ids:
+        changes["parent_operation_id"] = choice.parent_ids[record.minted_id]
+    if record.minted_id in differing:
+        changes["extras"] = differing[record.minted_id]
+    return changes
+
+
+def _insert_by_orm(
+    session: OrmSession,
+    operations: Sequence[Values],
+    messages: Sequence[Sequence[Values]],
+    largest_row: int | None,
+) -> None:
+    operation_rows = list(map(operation_row, operations))
+    message_rows = [list(map(message_row, own)) for own in messages]
+    if largest_row is not None:
+        for operation, own in zip(operation_rows, message_rows, strict=True):
+            fit_rows(operation, own, largest_row)
+    for model, rows in ((LlmOperation, operation_rows), (LlmMessage, list(chain.from_iterable(message_rows)))):
         if rows:
             # Without render_nulls the rows are grouped by which of their values are None: a statement each.
             session.execute(sa.insert(model), rows, execution_options={"render_nulls": True})
-    move_operations(session, {**choice.moved, **find_children(session, choice.replaced)})
 
 
 def _with_metadata_of_their_own(session: OrmSession, records: Sequence[CallRecord]) -> dict[str, str]:

@@ -1,31 +1,48 @@
 """
-From call records to rows: dictionaries with every key, so that a batch is one statement a table.
+From call records to the values of their rows, and to dictionaries with every key, so that a batch is one statement
+a table for the ORM.
 """
 
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from aicore_sqllog.batching.counts import Loss
 from aicore_sqllog.record.call_record import OPERATION_KEYS, CallRecord, Session
-from aicore_sqllog.record.columns import OPERATIONS, SESSIONS, Column, ColumnKind
+from aicore_sqllog.record.columns import MESSAGES, OPERATIONS, SESSIONS, Column, ColumnKind
 from aicore_sqllog.storage.types import EncodedJson
 from aicore_sqllog.values.ids import message_id
 from aicore_sqllog.values.text import fit_name
 
-__all__ = ["Row", "loss_row", "message_rows", "operation_row", "same_json", "session_row"]
+__all__ = [
+    "Row",
+    "Values",
+    "loss_row",
+    "message_row",
+    "message_values",
+    "operation_row",
+    "operation_values",
+    "same_json",
+    "session_row",
+]
 
 Row: TypeAlias = dict[str, Any]
+"""By column; documents are :class:`EncodedJson`."""
+
+Values: TypeAlias = tuple[Any, ...]
+"""In the order of the columns; documents are JSON text."""
+
+_MESSAGE_KEYS = tuple(column.key for column in MESSAGES)
 
 
 def _documents(columns: tuple[Column, ...]) -> tuple[str, ...]:
     return tuple(column.key for column in columns if column.kind is ColumnKind.JSON)
 
 
-_OPERATION_DOCUMENTS, _SESSION_DOCUMENTS = _documents(OPERATIONS), _documents(SESSIONS)
+_OPERATION_DOCUMENTS, _MESSAGE_DOCUMENTS, _SESSION_DOCUMENTS = map(_documents, (OPERATIONS, MESSAGES, SESSIONS))
 
 
 def session_row(session: Session) -> Row:
@@ -33,24 +50,31 @@ def session_row(session: Session) -> Row:
     return _with_documents(dict(zip(Session._fields, session, strict=True)), _SESSION_DOCUMENTS)
 
 
-def operation_row(record: CallRecord, operation_id: str) -> Row:
-    """Return the row of a record's operation."""
-    row = _with_documents(dict(zip(OPERATION_KEYS, record.operation, strict=True)), _OPERATION_DOCUMENTS)
-    row["operation_id"] = operation_id
-    return row
+def operation_values(record: CallRecord, operation_id: str, changes: Mapping[str, Any]) -> Values:
+    """Return the values of a record's operation, with *changes* by column."""
+    if not changes and record.operation[0] == operation_id:
+        return record.operation
+    values = dict(zip(OPERATION_KEYS, record.operation, strict=True))
+    return tuple({**values, **changes, "operation_id": operation_id}.values())
 
 
-def message_rows(record: CallRecord, operation_id: str) -> Iterator[Row]:
-    """Yield the rows of a record's messages, numbered from 0; their ids follow from the record's minted id."""
-    for number, (role, content, parts) in enumerate(record.messages):
-        yield {
-            "message_id": message_id(record.minted_id, number),
-            "operation_id": operation_id,
-            "role": role,
-            "content": content,
-            "sequence_number": number,
-            "parts": None if parts is None else EncodedJson(parts),
-        }
+def message_values(record: CallRecord, operation_id: str) -> list[Values]:
+    """Return the values of a record's messages, numbered from 0; their ids follow from the record's minted id."""
+    minted_id = record.minted_id
+    return [
+        (message_id(minted_id, number), operation_id, role, content, number, parts)
+        for number, (role, content, parts) in enumerate(record.messages)
+    ]
+
+
+def operation_row(values: Values) -> Row:
+    """Return an operation's *values* as the ORM takes them."""
+    return _with_documents(dict(zip(OPERATION_KEYS, values, strict=True)), _OPERATION_DOCUMENTS)
+
+
+def message_row(values: Values) -> Row:
+    """Return a message's *values* as the ORM takes them."""
+    return _with_documents(dict(zip(_MESSAGE_KEYS, values, strict=True)), _MESSAGE_DOCUMENTS)
 
 
 def loss_row(loss: Loss) -> Row:

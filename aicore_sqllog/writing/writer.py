@@ -16,6 +16,8 @@ from aicore_sqllog.batching.counts import Loss, Outcome
 from aicore_sqllog.journal.dead_letters import DeadLetters
 from aicore_sqllog.record.call_record import CallRecord
 from aicore_sqllog.storage.connection import Place, show_url
+from aicore_sqllog.storage.dialects.fast_inserts import FastInsert
+from aicore_sqllog.storage.dialects.lookup import dialect_of
 from aicore_sqllog.storage.faults import Kind
 from aicore_sqllog.storage.migrate import MigrateMode
 from aicore_sqllog.storage.models import LlmLogLoss
@@ -45,6 +47,8 @@ class Writer:
         say: Gets a sentence for a person, such as that a database was created.
 
         dead_letters: Where records go that can never be stored.
+
+        accelerate: Whether a batch's first attempt may use what the database does faster than the ORM.
     """
 
     def __init__(
@@ -55,9 +59,11 @@ class Writer:
         migrate: MigrateMode = "auto",
         say: Callable[[str], None] = lambda text: None,
         dead_letters: DeadLetters | None = None,
+        accelerate: bool = True,
     ) -> None:
         self.destination = Destination(place, engine_options, migrate, say)
         self._triage = Triage(self.destination)
+        self._accelerate = accelerate
         self._dead_letters = dead_letters or DeadLetters(show_url(place.url))
         self._known_sessions = KnownSessions()
         self._parents = NamedParents()
@@ -144,10 +150,20 @@ class Writer:
             parents = self._parents.copy()
             choice = choose_ids(session, records, may_be_stored, parents)
             fresh = [record for record in records if record.minted_id not in choice.stored]
-            insert_records(session, fresh, choice, self._known_sessions, self.destination.largest_row)
+            insert_records(
+                session,
+                fresh,
+                choice,
+                self._known_sessions,
+                self.destination.largest_row,
+                None if may_be_stored else self._fast_insert(connection),
+            )
             self._parents = parents
         asked_and_refused = sum(r.caller_id not in (None, choice.operation_ids[r.minted_id]) for r in fresh)
         return Outcome(len(fresh), duplicate=len(records) - len(fresh), id_conflict=asked_and_refused)
+
+    def _fast_insert(self, connection: sa.Connection) -> FastInsert | None:
+        return dialect_of(connection).fast_insert(connection) if self._accelerate else None
 
 
 def _store_losses(session: OrmSession, losses: Sequence[Loss]) -> None:

@@ -15,7 +15,11 @@ __all__ = ["Gate", "held_before_statements", "listening", "statements_to"]
 
 @contextlib.contextmanager
 def listening(url: str, **listeners: Callable[..., None]) -> Iterator[None]:
-    """Call *listeners*, by the name of the engine event, for every connection to the database of *url*."""
+    """
+    Call *listeners*, by the name of the engine event, for every connection to the database of *url*.
+
+    An engine that was made before is not always heard: this must begin first.
+    """
     database = make_url(url).database
 
     def filtered(listener: Callable[..., None]) -> Callable[..., None]:

@@ -12,7 +12,7 @@ from aicore_sqllog import SQLLogHandler, polars_from_db
 from aicore_sqllog.batching.counts import Loss, Outcome
 from aicore_sqllog.storage.connection import resolve
 from aicore_sqllog.storage.dialects import mysql
-from aicore_sqllog.writing.rows import operation_row
+from aicore_sqllog.writing.rows import operation_values
 from aicore_sqllog.writing.triage import NotWritten
 from aicore_sqllog.writing.writer import Writer
 from tests.conftest import ROOT, MakeHandler
@@ -212,12 +212,12 @@ def test_an_error_that_nobody_thought_of_costs_its_record_and_not_the_log(
     def fail(record: Any, *arguments: Any) -> Any:
         if record.input_tokens == 5:
             raise LookupError("nobody thought of this")
-        return operation_row(record, *arguments)
+        return operation_values(record, *arguments)
 
     handler = make_handler()
     call(log, 100, bad=False)
     assert handler.flush()
-    monkeypatch.setattr("aicore_sqllog.writing.insert.operation_row", fail)
+    monkeypatch.setattr("aicore_sqllog.writing.insert.operation_values", fail)
     for number in range(10):
         call(log, number, bad=False)
     assert handler.flush(60) is False

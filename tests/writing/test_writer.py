@@ -62,7 +62,7 @@ def test_an_operation_id_that_is_taken_gets_a_fresh_one_and_is_counted(url: str)
 
 
 def test_a_batch_is_a_statement_a_table(url: str) -> None:
-    writer = Writer(resolve(url))
+    writer = Writer(resolve(url), accelerate=False)
     writer.write(records(1), 1)
     engine = engine_of(writer.destination.database)
     statements: list[str] = []

@@ -16,11 +16,14 @@ from sqlalchemy.dialects import postgresql
 
 __all__ = ["FastInsert", "insert_from_json", "insert_many_values"]
 
-FastInsert: TypeAlias = Callable[[sa.Connection, sa.Table, Sequence[Sequence[Any]]], None]
+FastInsert: TypeAlias = Callable[[sa.Connection, Any, Sequence[Sequence[Any]]], None]
 """Inserts rows, of which none is stored, inside a transaction that is open."""
 
 _PARAMETERS = 500
 """Of one statement: with more, SQLite spends more on the statement than it saves on the rows."""
+
+_LARGEST_ARRAY = 8 * 1024**2
+"""Bytes: the server, too, holds the whole of it more than once."""
 
 _TEXT_LENGTH = len("YYYY-MM-DD HH:MM:SS.ffffff")
 
@@ -38,7 +41,12 @@ def insert_from_json(connection: sa.Connection, table: sa.Table, rows: Sequence[
     """Insert *rows* as one JSON array: one parameter and one round trip, the same for every driver of PostgreSQL."""
     documents = [number for number, column in enumerate(table.columns) if isinstance(_plain_type(column), sa.JSON)]
     array = orjson.dumps([_with_fragments(row, documents) for row in rows] if documents else rows)
-    connection.execute(_json_statement(table), {"rows": array.decode()})
+    if len(array) > _LARGEST_ARRAY and len(rows) > 1:
+        middle = len(rows) // 2
+        insert_from_json(connection, table, rows[:middle])
+        insert_from_json(connection, table, rows[middle:])
+    elif rows:
+        connection.execute(_json_statement(table), {"rows": array.decode()})
 
 
 def _chunks(rows: Sequence[Sequence[Any]], size: int) -> Iterator[Sequence[Sequence[Any]]]:

@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
+from aicore_sqllog.storage.dialects.fast_inserts import FastInsert
 from aicore_sqllog.storage.kinds import Verdict
 
 __all__ = ["CONNECT_SECONDS", "SOCKET_SECONDS", "Driver", "Drivers", "GenericDialect", "Purpose", "swap_attributes"]
@@ -132,6 +133,10 @@ class GenericDialect:
     def insert_ignoring(self, model: type[Any]) -> sa.Insert:
         """Return an INSERT that leaves rows that are there as they are, where the database has one."""
         return sa.insert(model)
+
+    def fast_insert(self, connection: sa.Connection) -> FastInsert | None:
+        """Return what inserts rows faster than the ORM through *connection*; None where nothing does."""
+        return None
 
     def largest_row(self, connection: sa.Connection) -> int | None:
         """Return how many bytes one row, or one statement, may have; None where nobody reaches the limit."""

@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
 from aicore_sqllog.errors import DatabaseError
+from aicore_sqllog.storage.dialects.fast_inserts import FastInsert, insert_from_json
 from aicore_sqllog.storage.dialects.generic import (
     CONNECT_SECONDS,
     MIGRATION_SECONDS,
@@ -149,6 +150,9 @@ class PostgresqlDialect(GenericDialect):
 
     def insert_ignoring(self, model: type[Any]) -> sa.Insert:
         return postgresql.insert(model).on_conflict_do_nothing()
+
+    def fast_insert(self, connection: sa.Connection) -> FastInsert | None:
+        return insert_from_json
 
     def read_error(self, error: BaseException) -> Verdict | None:
         state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)

@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL, Engine
 from sqlalchemy.pool import NullPool
 
 from aicore_sqllog.storage.dialects import sqlite_reading
+from aicore_sqllog.storage.dialects.fast_inserts import FastInsert, insert_many_values
 from aicore_sqllog.storage.dialects.generic import Driver, Drivers, GenericDialect, Purpose, swap_attributes
 from aicore_sqllog.storage.kinds import (
     CONTENTION,
@@ -117,6 +118,10 @@ class SqliteDialect(GenericDialect):
 
     def insert_ignoring(self, model: type[Any]) -> sa.Insert:
         return sqlite.insert(model).on_conflict_do_nothing()
+
+    def fast_insert(self, connection: sa.Connection) -> FastInsert | None:
+        # Its statements are texts, in which SQLAlchemy puts no other schema.
+        return None if connection.get_execution_options().get("schema_translate_map") else insert_many_values
 
     def read_error(self, error: BaseException) -> Verdict | None:
         name = getattr(error, "sqlite_errorname", None)
