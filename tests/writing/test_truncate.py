@@ -10,7 +10,7 @@ from aicore_sqllog.batching.counts import Outcome
 from aicore_sqllog.record.call_record import CallRecord
 from aicore_sqllog.storage.connection import resolve
 from aicore_sqllog.storage.types import EncodedJson
-from aicore_sqllog.writing.rows import message_rows, operation_row
+from aicore_sqllog.writing.rows import Row, message_row, message_values, operation_row, operation_values
 from aicore_sqllog.writing.truncate import fit_rows, fit_session
 from aicore_sqllog.writing.writer import Writer
 from tests.support.records import counts, records
@@ -20,10 +20,15 @@ LIMIT = 200_000
 LARGE = "é'\n" * 100_000
 
 
+def rows_of(record: CallRecord) -> tuple[Row, list[Row]]:
+    operation = operation_row(operation_values(record, record.operation_id, {}))
+    return operation, list(map(message_row, message_values(record, record.operation_id)))
+
+
 def fitted(record: CallRecord) -> tuple[CallRecord, dict[str, Any], list[dict[str, Any]]]:
     """Return the record with its session, its operation's row and its messages' rows, cut to ``LIMIT``."""
     record = fit_session(record, LIMIT)
-    operation, messages = operation_row(record, record.operation_id), list(message_rows(record, record.operation_id))
+    operation, messages = rows_of(record)
     fit_rows(operation, messages, LIMIT)
     for row in (operation, *messages):
         texts = [value.text if isinstance(value, EncodedJson) else str(value) for value in row.values()]
@@ -64,8 +69,7 @@ def test_what_fits_is_not_touched_and_small_values_stay_beside_large_ones() -> N
     (made,) = records(1, operation_id="mine", session_metadata={"a": "x" * 50_000}, extras={"b": "x" * 50_000})
     assert fit_session(made, LIMIT) is made
     _, operation, messages = fitted(made)
-    assert operation == operation_row(made, made.operation_id)
-    assert messages == list(message_rows(made, made.operation_id))
+    assert (operation, messages) == rows_of(made)
 
     (made,) = records(
         1, operation_id="mine", extras={"small": 1, "large": LARGE}, session_metadata={"s": 1, "l": LARGE}
