@@ -140,9 +140,12 @@ def _run_until(database: Database, work: Callable[[sa.Connection], object], last
     "steps",
     [
         pytest.param([], id="up"),
-        pytest.param([lambda connection: upgrade(connection, None, "0001")], id="up from 0001"),
-        pytest.param([upgrade, lambda connection: downgrade(connection, None, "0001")], id="down to 0001"),
         pytest.param([upgrade, downgrade], id="down"),
+        # Parts of the ways above.
+        pytest.param([lambda connection: upgrade(connection, None, "0001")], id="up from 0001", marks=pytest.mark.long),
+        pytest.param(
+            [upgrade, lambda connection: downgrade(connection, None, "0001")], id="down to 0001", marks=pytest.mark.long
+        ),
     ],
 )
 def test_a_migration_that_is_killed_between_any_two_statements_is_mended_by_the_next_start(
