@@ -8,6 +8,7 @@ import gc
 import json
 import logging
 import logging.handlers
+import pickle
 import queue
 import random
 import threading
@@ -171,6 +172,66 @@ def test_an_sdk_s_exception_tells_what_the_provider_said(rows: Rows, log: loggin
     assert (row["status"], row["error_type"], row["error_message"]) == ("error", "rate_limit_error", "Slow down")
     assert (row["provider"], row["extras"]["status_code"], row["extras"]["error"]) == ("mine", 429, body["error"])
     assert "RateLimitError: Error code: 429" in row["extras"]["sqllog"]["traceback"]
+
+
+class UnprintableError(Exception):
+    """Its text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        ValueError("two\nlines: here"),
+        TimeoutError(),
+        UnprintableError(),
+        ExceptionGroup("many", [KeyError("a"), OSError("b")]),
+        asyncio.CancelledError(),
+    ],
+    ids=lambda raised: type(raised).__name__,
+)
+def test_an_error_is_the_same_directly_behind_a_queue_and_pickled(
+    raised: BaseException, rows: Rows, log: logging.Logger
+) -> None:
+    (handler,) = log.handlers
+    waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    listener = logging.handlers.QueueListener(waiting, handler)
+    listener.start()
+
+    class Socket(logging.handlers.SocketHandler):
+        def emit(self, record: logging.LogRecord) -> None:
+            handler.handle(logging.makeLogRecord(pickle.loads(self.makePickle(record)[4:])))
+
+    ways = (handler, logging.handlers.QueueHandler(waiting), Socket("localhost", 1))
+    for way in ways:
+        log.handlers[:] = [way]
+        with contextlib.suppress(type(raised)), llm_operation(log, model="m"):
+            raise raised
+    listener.stop()
+    log.handlers[:] = [handler]
+    found = [(row["status"], row["error_type"], row["error_message"]) for row in rows()]
+    assert found == found[:1] * 3
+    assert found[0][0] == ("cancelled" if isinstance(raised, asyncio.CancelledError) else "error")
+    assert all("raise raised" in row["extras"]["sqllog"]["traceback"] for row in rows())
+
+
+def test_the_traceback_of_a_plain_record_is_found_where_queues_and_sockets_leave_it(
+    rows: Rows, log: logging.Logger
+) -> None:
+    waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    (handler,) = log.handlers
+    log.handlers[:] = [logging.handlers.QueueHandler(waiting)]
+    try:
+        raise ValueError("two\nlines: here")
+    except ValueError:
+        log.exception("failed", extra={"llm": {"model": "m"}})
+    log.handlers[:] = [handler]
+    handler.handle(waiting.get())
+    (row,) = rows()
+    assert (row["error_type"], row["error_message"]) == ("ValueError", "two\nlines: here")
+    assert row["extras"]["sqllog"]["traceback"].startswith("Traceback")
 
 
 def test_an_exception_after_a_good_response_is_an_error_unless_the_caller_says_otherwise(

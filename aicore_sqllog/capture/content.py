@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from aicore_sqllog.capture.context import Surroundings
+from aicore_sqllog.capture.failure import Failure
 from aicore_sqllog.capture.fields import FIELDS, GROUP_KEY, NOTES_KEY
 from aicore_sqllog.capture.media import DATA_KEYS, describe_data, may_hold_media
 from aicore_sqllog.capture.request import lift_request
-from aicore_sqllog.capture.snapshot import Failure, Snapshot
+from aicore_sqllog.capture.snapshot import Snapshot
 from aicore_sqllog.record.aliases import ALIASES, arrange_messages
 from aicore_sqllog.record.notes import OWN_KEY
 from aicore_sqllog.values import ids

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from aicore_sqllog.capture.context import Scope
+from aicore_sqllog.capture.failure import describe_exception
 from aicore_sqllog.capture.fields import NOTES_KEY
-from aicore_sqllog.capture.snapshot import describe_exception
 from aicore_sqllog.values.freeze import thaw
 
 __all__ = ["SURROUNDING", "AnyLogger", "add_notes", "add_surroundings", "log_record"]
@@ -17,6 +17,8 @@ AnyLogger = logging.Logger | logging.LoggerAdapter[Any] | str
 
 SURROUNDING = ("session_id", "workspace", "agent_id", "user_id")
 """What an operation may say of its caller, and its session too."""
+
+_MESSAGE = "%s of %s: %s"
 
 
 def add_notes(
@@ -58,12 +60,13 @@ def log_record(logger: AnyLogger, fields: dict[str, Any], error: BaseException |
     is_cancelled = fields.get("status") == "cancelled"
     is_error = error is not None or fields.get("status") == "error"
     is_error = is_error or bool(fields.get("error_type") or fields.get("error_message"))
+    said = (fields["operation_type"], fields.get("model") or fields.get("response_model"), fields.get("status", "done"))
+    if fields.get("status") == "error" and not fields.get("error_message"):
+        fields["error_message"] = _MESSAGE % said  # a queue puts the traceback into the message itself
     logger.log(
         logging.ERROR if is_error and not is_cancelled else logging.INFO,
-        "%s of %s: %s",
-        fields["operation_type"],
-        fields.get("model") or fields.get("response_model"),
-        fields.get("status", "done"),
+        _MESSAGE,
+        *said,
         exc_info=None if is_cancelled else error,
         extra={**extra, "llm": fields},
     )

@@ -3,32 +3,27 @@ What emit takes of a ``LogRecord``, in a few microseconds; the record itself is 
 """
 
 import logging
-import re
-import traceback
 from collections.abc import Callable
 from operator import itemgetter
 from sys import getsizeof
 from typing import Any, NamedTuple
 
 from aicore_sqllog.capture.context import Surroundings, current_surroundings
+from aicore_sqllog.capture.failure import Failure, describe_exception, read_traceback
 from aicore_sqllog.capture.fields import GROUP_KEY, STANDARD_ATTRIBUTES, is_llm_record
 from aicore_sqllog.values.convert import to_consent
 from aicore_sqllog.values.freeze import Frozen, describe, freeze
 from aicore_sqllog.values.ids import UUID, uuid7
 
-__all__ = ["Failure", "Snapshot", "describe_exception", "size_of", "take_bare_snapshot", "take_snapshot"]
+__all__ = [
+    "Snapshot",
+    "size_of",
+    "take_bare_snapshot",
+    "take_snapshot",
+]
 
 _OVERHEAD_BYTES = 600
-_TYPE = re.compile(r"[\w.<>]+")
 _MAX_PLANS = 1_000
-
-
-class Failure(NamedTuple):
-    """An exception, as text: the application's objects are not kept alive in a queue."""
-
-    error_type: str
-    error_message: str
-    traceback: str
 
 
 class Snapshot(NamedTuple):
@@ -147,28 +142,4 @@ def _failure_of(record: logging.LogRecord) -> Failure | None:
     if isinstance(exception, BaseException):
         return describe_exception(exception)
     # What SocketHandler, and any other that pickles a record, leaves of an exception.
-    return _read_traceback(record.exc_text) if isinstance(record.exc_text, str) else None
-
-
-def describe_exception(exception: BaseException) -> Failure:
-    """Return type, text and traceback of *exception*; never raises."""
-    kind = type(exception)
-    prefix = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-    try:
-        text = str(exception)
-    except Exception:
-        text = describe(exception)
-    try:
-        trace = "".join(traceback.format_exception(exception))
-    except Exception as exc:
-        trace = f"<the traceback could not be formatted: {type(exc).__qualname__}>"
-    return Failure(prefix + kind.__qualname__, text, trace)
-
-
-def _read_traceback(text: str) -> Failure:
-    """Return what the text of a traceback tells: after its last frame stand the exception's type and text."""
-    last = text.rpartition("Traceback (most recent call last):\n")[2]
-    lines = last.splitlines()
-    at = next((at for at, line in enumerate(lines) if line and not line[0].isspace()), len(lines))
-    kind, _, said = "\n".join(lines[at:]).partition(": ")
-    return Failure(kind, said, text) if _TYPE.fullmatch(kind) else Failure("", "", text)
+    return read_traceback(record.exc_text) if isinstance(record.exc_text, str) else None

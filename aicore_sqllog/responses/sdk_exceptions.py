@@ -10,6 +10,7 @@ from aicore_sqllog.responses.errors import read_error_body
 from aicore_sqllog.responses.family import Body, Fields, compact
 from aicore_sqllog.responses.plain import to_plain
 from aicore_sqllog.responses.providers import find_provider, provider_of_host
+from aicore_sqllog.values.freeze import describe
 
 __all__ = ["body_of_http", "read_exception"]
 
@@ -94,7 +95,7 @@ def _held_text(exception: BaseException) -> str | None:
     try:
         return str(exception) or None
     except Exception:
-        return None
+        return describe(exception)
 
 
 def _class_name(exception: BaseException) -> str:
