@@ -32,6 +32,9 @@ _PLAIN_TEXT = 64
 _MAX_READS = 8
 """An object may hold another that has to be read in its turn."""
 
+_MANY = 1_000
+"""What stands behind so many in one container is read after all else: little that is deep before much that is wide."""
+
 _LONG_LIST = 16
 _LARGE = 2.0**63
 _NUMBERS = frozenset({int, float, bool})
@@ -42,12 +45,13 @@ _READ = LEAVES | {dict, list, tuple, set, frozenset, Items, Pairs}
 class Node:
     """A container that is being copied, and where it stands."""
 
-    __slots__ = ("depth", "key", "parent", "source", "target")
+    __slots__ = ("depth", "is_one_of_many", "key", "parent", "source", "target")
 
     def __init__(self, source: object, target: Any, parent: "Node | None", key: object) -> None:
         self.source, self.target = source, target
         self.parent, self.key = parent, key
         self.depth: int = 0 if parent is None else parent.depth + 1
+        self.is_one_of_many: bool = parent is not None and (parent.is_one_of_many or len(parent.target) >= _MANY)
 
     def is_within(self, value: object) -> bool:
         """Whether *value* is this container, or one around it."""
@@ -91,6 +95,7 @@ class TreeCopier:
         self._describe_data = describe_data
         self._data_keys = data_keys
         self._waiting: deque[tuple[Node, Any]] = deque()
+        self._waiting_longer: deque[tuple[Node, Any]] = deque()
         self._folded: list[Node] = []
 
     def copy(self, value: object) -> Any:
@@ -117,8 +122,8 @@ class TreeCopier:
 
     def finish(self) -> None:
         """Copy what is waiting."""
-        while self._waiting:
-            self._fill(*self._waiting.popleft())
+        while waiting := self._waiting or self._waiting_longer:
+            self._fill(*waiting.popleft())
         for node in reversed(self._folded):  # from the innermost
             node.parent.target[node.key] = orjson.dumps(node.target).decode()  # type: ignore[union-attr]
 
@@ -252,7 +257,7 @@ class TreeCopier:
             return self._copy_marker(LeftOut(_TOO_DEEP))
         target: Any = {} if isinstance(held, dict | Pairs) else []
         child = Node(source, target, node, key)
-        self._waiting.append((child, held))
+        (self._waiting_longer if child.is_one_of_many else self._waiting).append((child, held))
         if self._describe_data is not None and child.depth == JSON_DEPTH + 1:
             self._folded.append(child)
         return target
