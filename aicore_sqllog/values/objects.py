@@ -103,10 +103,12 @@ def _computed_fields(model: Any) -> Iterator[tuple[str, Any]]:
 
 def _read_collection(value: Any, budget: Budget, opaque: Callable[[object], str]) -> object:
     kind = type(value)
+    if isinstance(value, bytearray | memoryview):
+        return _read_buffer(memoryview(value), budget)
     cells = _cells(value)
     if cells is not None and hasattr(kind, "tolist"):
         return value.tolist() if cells <= budget.values // 2 else Items(value)
-    if isinstance(value, bytearray | memoryview) or (not hasattr(kind, "tolist") and _has_buffer(value)):
+    if not hasattr(kind, "tolist") and _has_buffer(value):
         return _read_buffer(memoryview(value), budget)
     if hasattr(kind, "tolist") and hasattr(kind, "typecode"):  # array.array
         return Items(value)
