@@ -146,4 +146,6 @@ def _read_buffer(view: memoryview, budget: Budget) -> object:
     """Return bytes as bytes, numbers as numbers."""
     if view.format in ("B", "b", "c") or not view.format:
         return view[: budget.bytes].tobytes() if view.contiguous and view.ndim == 1 else view.tobytes()
+    if view.format[0] in "<=" and view.ndim == 1:  # as ctypes has it; memoryview reads the machine's own formats only
+        view = view.cast("B").cast(view.format[1:])  # type: ignore[call-overload]
     return Items(view) if view.ndim == 1 else view.tolist()

@@ -1,6 +1,7 @@
 """A value is told by what it is, whatever its class, and a key as a value is."""
 
 import array
+import ctypes
 import dataclasses
 import datetime as dt
 import enum
@@ -156,6 +157,7 @@ def test_a_key_is_read_as_a_value_is(value: Any, expected: Any) -> None:
         (bytearray(b"text"), "text"),
         (memoryview(b"text"), "text"),
         (memoryview(array.array("i", [1, 2])), [1, 2]),
+        ((ctypes.c_int * 2)(1, 2), [1, 2]),
         (range(3), [0, 1, 2]),
         ({"b": 1}.keys(), ["b"]),
         ({"b": 1}.values(), [1]),
