@@ -15,6 +15,7 @@ from aicore_sqllog.capture.privacy import Privacy, environment_consents
 from aicore_sqllog.capture.snapshot import take_bare_snapshot, take_snapshot
 from aicore_sqllog.delivery.service import DeliveryOptions, DeliveryService
 from aicore_sqllog.delivery.stats import HandlerStats
+from aicore_sqllog.process import signals
 from aicore_sqllog.process.notices import Notices
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ __all__ = ["SQLLogHandler"]
 
 Redact = Callable[[str], str | None] | str
 """A redactor, or its ``"package.module:name"``."""
+
+
+_NOT_IN_MAIN_THREAD = (
+    "flush_on_sigterm was left without effect, because the handler was not made in the main thread, where alone "
+    "Python sets signal handlers. Call aicore_sqllog.install_signal_handlers() there."
+)
 
 
 class SQLLogHandler(logging.Handler):
@@ -79,6 +86,13 @@ class SQLLogHandler(logging.Handler):
         on_error: Called as ``on_error(exception, count)`` on the handler's thread when *count*
             records could not be written and will be tried again; or its ``"package.module:name"``.
 
+        flush_on_sigterm: Do what :func:`aicore_sqllog.install_signal_handlers` does, for those who configure
+            logging by a file alone: what waits is written before SIGTERM takes its course, also where uvicorn,
+            or gunicorn with its worker, raises it again. The handler must be made in the main thread.
+
+        on_notice: Called as ``on_notice(reason, text)``, at most once a minute for a reason, with what is
+            written to stderr where this is left out; or its ``"package.module:name"``; ``"off"`` for silence.
+
         accelerate: ``False`` has every batch written by the ORM's bulk insert. Else the first attempt at a batch
             uses what SQLite and PostgreSQL do several times as fast; what is stored is the same.
 
@@ -107,9 +121,11 @@ class SQLLogHandler(logging.Handler):
         user_id: str | None = None,
         engine_options: Mapping[str, Any] | None = None,
         on_error: Callable[[Exception, int], None] | str | None = None,
+        flush_on_sigterm: bool = False,
+        on_notice: Callable[[str, str], None] | str | None = None,
         accelerate: bool = True,
     ) -> None:
-        self._notices = Notices()
+        self._notices = Notices(options.read_notices("on_notice", on_notice))
         defaults = Defaults(
             session_id=options.read_name("session_id", session_id),
             workspace=options.read_name("workspace", workspace),
@@ -143,6 +159,8 @@ class SQLLogHandler(logging.Handler):
         # A handler that is dropped, as when a notebook's cell runs again, leaves neither thread nor connections.
         weakref.finalize(self, self._service.abandon).atexit = False
         super().__init__(level)
+        if options.read_flag("flush_on_sigterm", flush_on_sigterm) and not signals.install_once():
+            self._notices.say("flush_on_sigterm", _NOT_IN_MAIN_THREAD)
 
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
         """Filter and take *record*. Unlike other handlers' it takes no lock, which a flush may hold for long."""

@@ -13,6 +13,7 @@ from typing import Any, cast, get_args
 
 from aicore_sqllog.batching.limits import Limits, Overflow
 from aicore_sqllog.errors import ConfigurationError
+from aicore_sqllog.process.notices import Tell, tell_nobody, tell_on_stderr
 
 __all__ = [
     "read_callable",
@@ -21,6 +22,7 @@ __all__ = [
     "read_limits",
     "read_mapping",
     "read_name",
+    "read_notices",
     "read_redactors",
     "read_seconds",
 ]
@@ -87,6 +89,15 @@ def read_callable(option: str, value: object) -> Callable[..., Any] | None:
     if not callable(value):
         raise _refusal(option, value, "a callable or its 'package.module:name'")
     return cast("Callable[..., Any]", value)
+
+
+def read_notices(option: str, value: object) -> Tell:
+    """Return where notices are said: on stderr for None, nowhere for "off", or by the function that *value* names."""
+    if value is None:
+        return tell_on_stderr
+    if value == "off":
+        return tell_nobody
+    return cast("Tell", read_callable(option, value))
 
 
 def read_flag(option: str, value: object) -> bool:

@@ -1,23 +1,42 @@
 """
-What must be said to a person, on stderr: at most once a minute for a reason, never through ``logging``.
+What must be said to a person: at most once a minute for a reason, never through ``logging``.
 """
 
 import contextlib
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from aicore_sqllog.process import hooks
 
-__all__ = ["Notices"]
+__all__ = ["Notices", "Tell", "tell_nobody", "tell_on_stderr"]
+
+Tell = Callable[[str, str], object]
+"""Is given the reason, a word or two that stay the same, and the text."""
 
 _INTERVAL_SECONDS = 60.0
 
 
-class Notices:
-    """Says things on stderr; of a reason that recurs, the first in each minute."""
+def tell_on_stderr(reason: str, text: str) -> None:
+    """Write *text* to stderr."""
+    sys.stderr.write(f"aicore_sqllog: {text}\n")
 
-    def __init__(self) -> None:
+
+def tell_nobody(reason: str, text: str) -> None:
+    """Keep it to ourselves."""
+
+
+class Notices:
+    """
+    Says things; of a reason that recurs, the first in each minute.
+
+    Args:
+        tell: Where they are said.
+    """
+
+    def __init__(self, tell: Tell = tell_on_stderr) -> None:
+        self._tell = tell
         self._last: dict[str, float] = {}
         self._lock = threading.Lock()
         hooks.in_child(hooks.Child.STATE, self.restart_in_child)
@@ -26,9 +45,9 @@ class Notices:
         """Say *text*, unless *reason* was spoken of within the last minute; return whether it was said."""
         if not self._is_due(reason):
             return False
-        # There may be no stderr, or a closed one; that is no reason to fail.
+        # There may be no stderr, or a closed one, or a fault in the application's function; no reason to fail.
         with contextlib.suppress(Exception):
-            sys.stderr.write(f"aicore_sqllog: {text}\n")
+            self._tell(reason, text)
         return True
 
     def note_redactor_failure(self, what: str) -> None:

@@ -16,7 +16,7 @@ from types import FrameType
 from aicore_sqllog.process import hooks
 from aicore_sqllog.process.end import flush_all
 
-__all__ = ["install_signal_handlers"]
+__all__ = ["install_once", "install_signal_handlers"]
 
 _previous: dict[int, object] = {}
 """What each signal did before, by its number."""
@@ -44,6 +44,20 @@ def install_signal_handlers(*signals: int) -> None:
         if previous is not _on_signal and previous is not None:  # None: not Python's, so it could not be passed on to
             signal.signal(number, _on_signal)
             _previous[number] = previous
+
+
+def install_once() -> bool:
+    """
+    Do that for ``SIGTERM``, unless it was done before in this process; return False outside the main thread.
+
+    Whoever has taken the signal over since then passes it on to us, as uvicorn does: to set our handler over that one
+    would make a circle of the two.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return signal.SIGTERM in _previous
+    if signal.SIGTERM not in _previous or signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        install_signal_handlers(signal.SIGTERM)
+    return True
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:

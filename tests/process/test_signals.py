@@ -176,3 +176,68 @@ def test_a_database_that_never_answers_delays_the_end_by_the_timeout_and_a_secon
                 caller.close()
             assert finish(process)[0] == -signal.SIGTERM
             assert least <= time.monotonic() - started < most
+
+
+BY_OPTION = """
+import logging.config, os, signal, sys, threading, time
+config = {"version": 1, "handlers": {"llm": {"class": "aicore_sqllog.SQLLogHandler", "connection": sys.argv[1],
+    "flush_interval": 3600, "flush_on_sigterm": True}}, "loggers": {"app": {"handlers": ["llm"], "level": "INFO"}}}
+def configure(): logging.config.dictConfig(config)
+def call(): logging.getLogger("app").info("call", extra={"provider": "p", "model": "m"})
+def send(): os.kill(os.getpid(), signal.SIGTERM)
+def wait():
+    while True: time.sleep(0.01)
+"""
+OPTION_ENDINGS = {
+    "the default action": ("configure(); call(); send(); wait()", -signal.SIGTERM),
+    "configured twice": ("configure(); call(); configure(); send(); wait()", -signal.SIGTERM),
+    "configured again under a server that passes the signal on": (
+        """
+configure()
+def serve(number, frame):
+    signal.signal(number, before)
+    signal.raise_signal(number)
+before = signal.signal(signal.SIGTERM, serve)
+configure()
+call()
+send()
+wait()
+""",
+        -signal.SIGTERM,
+    ),
+    "another library sets the default again before the second configuration": (
+        "configure(); signal.signal(signal.SIGTERM, signal.SIG_DFL); configure(); call(); send(); wait()",
+        -signal.SIGTERM,
+    ),
+    "a child of a pool": (
+        """
+import multiprocessing
+if __name__ == "__main__":
+    with multiprocessing.get_context("fork").Pool(1, configure) as pool: pool.apply(call)
+""",
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTION_ENDINGS)
+def test_the_option_does_it_where_logging_is_configured_by_a_file_alone(name: str, tmp_path: Path) -> None:
+    script, status = OPTION_ENDINGS[name]
+    (tmp_path / "script.py").write_text(BY_OPTION + script)
+    url = f"sqlite:///{tmp_path / 'llm.db'}"
+
+    done = run_python("script.py", url, cwd=tmp_path)
+
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
+    assert execute(url, "select count(*) from llm_operations") == [(1,)]
+
+
+def test_the_option_says_where_it_can_have_no_effect(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        BY_OPTION + "thread = threading.Thread(target=configure); thread.start(); thread.join()"
+    )
+
+    done = run_python("script.py", "sqlite:///llm.db", cwd=tmp_path)
+
+    assert done.returncode == 0
+    assert "install_signal_handlers()" in done.stderr
