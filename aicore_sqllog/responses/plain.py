@@ -8,6 +8,7 @@ network (clients, sessions, streams, an HTTP library's objects) is named and not
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 from enum import Enum
+from functools import lru_cache
 from numbers import Number
 from pathlib import PurePath
 from typing import Any
@@ -72,16 +73,18 @@ def _of_the_wire(model: Any, pairs: Iterable[tuple[str, Any]]) -> Iterator[tuple
     """Yield of a model's fields those that its JSON has: what nobody gave has no value there."""
     given = getattr(model, "__pydantic_fields_set__", None)
     is_sdk = _library(type(model)) in _SDKS
-    names = {field.serialization_alias or field.alias or name: name for name, field in _fields_of(model)}
+    names = _wire_names(type(model))  # type: ignore[arg-type]  # a class is hashable
     for name, item in pairs:
         is_given = given is None or item is not None or name not in names or names[name] in given
         if is_given and not (is_sdk and name in _REPEATED):
             yield name, item
 
 
-def _fields_of(model: Any) -> Iterable[tuple[str, Any]]:
-    found: Iterable[tuple[str, Any]] = getattr(type(model), "__pydantic_fields__", {}).items()
-    return found
+@lru_cache(maxsize=512)  # a stream has thousands of models of the same few classes
+def _wire_names(kind: type) -> Mapping[str, str]:
+    """Return the name of each declared field, by the name that it has in JSON."""
+    fields: Mapping[str, Any] = getattr(kind, "__pydantic_fields__", {})
+    return {field.serialization_alias or field.alias or name: name for name, field in fields.items()}
 
 
 def _attributes(value: Any) -> list[tuple[str, Any]]:
