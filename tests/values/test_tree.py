@@ -143,6 +143,7 @@ def deep(levels: int) -> Any:
     return value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GRAPHS)
 def test_what_has_no_end_is_stored_in_part_and_that_is_said(name: str) -> None:
     value = GRAPHS[name]()
@@ -171,6 +172,7 @@ def test_a_generator_is_not_consumed() -> None:
     assert list(numbers) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_what_is_large_leaves_room_for_what_stands_beside_it() -> None:
     huge, long = [[i] for i in range(10**6)], "x" * 10**8
     extras = {"huge": huge, "long": long, "usage": {"tokens": {"deep": [1, 2, 3]}}}
@@ -205,6 +207,7 @@ def graphs(draw: st.DrawFn) -> Any:
     return draw(st.sampled_from([nodes[0], nodes, (nodes[0], frozenset({1, "a"}))]))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(graphs())
 def test_every_graph_is_stored_in_bounded_time_and_memory(graph: Any) -> None:
