@@ -24,7 +24,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "record": BASE,
     "storage": BASE | {"record"},
     "capture": BASE | {"record", "responses"},
-    "responses": BASE | {"record", "capture"},
+    "responses": BASE | {"record"},
     "batching": {"errors"},
     "journal": BASE | {"record"},
     "writing": BASE | {"record", "storage", "journal", "batching"},

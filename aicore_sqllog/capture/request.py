@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from aicore_sqllog.capture.secret_names import is_secret_name, is_secret_value
 from aicore_sqllog.redactors import keys_and_tokens
+from aicore_sqllog.values.secret_names import is_secret_name, is_secret_value
 
 __all__ = ["lift_request", "without_secrets"]
 

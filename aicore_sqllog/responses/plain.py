@@ -14,10 +14,10 @@ from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
-from aicore_sqllog.capture.secret_names import is_secret_name
 from aicore_sqllog.values.limits import Budget
 from aicore_sqllog.values.objects import Pairs, model_fields, read_object
 from aicore_sqllog.values.scalars import class_name
+from aicore_sqllog.values.secret_names import is_secret_name
 from aicore_sqllog.values.tree import TreeCopier
 
 __all__ = ["class_name", "to_plain"]
