@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from aicore_sqllog.capture.context import Surroundings, current_surroundings
 from aicore_sqllog.capture.failure import Failure, describe_exception, read_traceback
 from aicore_sqllog.capture.fields import GROUP_KEY, STANDARD_ATTRIBUTES, is_llm_record
+from aicore_sqllog.capture.nested import nested_fields
 from aicore_sqllog.values.convert import to_consent
 from aicore_sqllog.values.freeze import Frozen, describe, freeze
 from aicore_sqllog.values.ids import UUID, uuid7
@@ -67,7 +68,7 @@ def take_snapshot(record: logging.LogRecord) -> Snapshot | None:
     except KeyError:
         plan = _make_plan(keys)
     if plan is None:
-        return None
+        return _take_nested(record)
     values, size = freeze(plan.values_of(attributes))
     message = record.msg if type(record.msg) is str and not record.args else _format_message(record)
     failure = _failure_of(record) if record.exc_info or record.exc_text else None
@@ -88,6 +89,20 @@ _make_snapshot: Callable[[type[Snapshot], tuple[object, ...]], Snapshot] = tuple
 """What ``Snapshot(...)`` does, at a third of its cost: this is done within each log call."""
 
 
+def _take_nested(record: logging.LogRecord) -> Snapshot | None:
+    nested = nested_fields(record)
+    if nested is None:
+        return None
+    plain = logging.LogRecord(record.name, record.levelno, "", 0, record.msg, record.args, record.exc_info)
+    plain.__dict__.update({key: record.__dict__.get(key) for key in _TAKEN_AS_THEY_ARE}, **nested.fields)
+    if nested.text is not None:
+        plain.msg, plain.args = nested.text, None
+    return take_snapshot(plain)
+
+
+_TAKEN_AS_THEY_ARE = ("created", "levelname", "exc_text", "stack_info")
+
+
 def take_bare_snapshot(record: logging.LogRecord, fault: Exception) -> Snapshot:
     """Return what can always be kept of a record whose fields could not be taken."""
     values, size = freeze(({"extras": {"sqllog": {"fault": describe(fault)}}, "capture_content": _wish(record)},))
@@ -106,9 +121,10 @@ def size_of(values_size: int, *texts: str | None) -> int:
 def _wish(record: logging.LogRecord) -> object:
     """Return what the record itself says of its texts; where that cannot be read, they are not stored."""
     try:
-        grouped = record.__dict__.get(GROUP_KEY)
-        wishes = [attributes.get("capture_content") for attributes in (record.__dict__, grouped or {})]
-        return all(map(to_consent, wishes))
+        nested = nested_fields(record)
+        outer = [record.__dict__, {} if nested is None else nested.fields]
+        grouped = [fields.get(GROUP_KEY) or {} for fields in outer]
+        return all(to_consent(fields.get("capture_content")) for fields in (*outer, *grouped))
     except Exception:
         return False
 
