@@ -71,8 +71,6 @@ class ForkGuard:
         self._lock = threading.RLock()
 
 
-Fence = ForkGuard
-
 _GUARDS: "weakref.WeakSet[ForkGuard]" = weakref.WeakSet()
 
 IMPORTS = ForkGuard()

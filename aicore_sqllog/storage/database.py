@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from aicore_sqllog.process.fork_guard import Fence
+from aicore_sqllog.process.fork_guard import ForkGuard
 from aicore_sqllog.storage.dialects.generic import Purpose
 from aicore_sqllog.storage.transactions import begin, end
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["Database", "FencedDatabase", "LoopDatabase", "SyncDatabase"]
+__all__ = ["Database", "GuardedDatabase", "LoopDatabase", "SyncDatabase"]
 
 T = TypeVar("T")
 
@@ -63,20 +63,20 @@ _LEFT_TO_THE_PARENT: list[object] = []
 """Keeps in a forked child what would close a connection of the parent's when it is collected."""
 
 
-class FencedDatabase:
+class GuardedDatabase:
     """A database that a fork must not find open, with our thread inside: SQLite; see ``process/fork_guard.py``."""
 
     def __init__(self, database: "SyncDatabase | LoopDatabase") -> None:
         self.engine = database.engine
         self._database = database
-        self._fence = Fence(before_fork=database.close)  # the next run connects again
+        self._guard = ForkGuard(before_fork=database.close)  # the next run connects again
 
     def run(self, work: Callable[[sa.Connection], T]) -> T:
-        with self._fence:
+        with self._guard:
             return self._database.run(work)
 
     def close(self) -> None:
-        with self._fence:
+        with self._guard:
             self._database.close()
 
     def forget(self) -> None:

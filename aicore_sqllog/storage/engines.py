@@ -10,9 +10,9 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool
 
 from aicore_sqllog.errors import ConfigurationError, LogNotFoundError
-from aicore_sqllog.process.fork_guard import CONNECT_SECONDS, IMPORTS, Fence
+from aicore_sqllog.process.fork_guard import CONNECT_SECONDS, IMPORTS, ForkGuard
 from aicore_sqllog.storage.connection import Place, show_url
-from aicore_sqllog.storage.database import Database, FencedDatabase, LoopDatabase, SyncDatabase
+from aicore_sqllog.storage.database import Database, GuardedDatabase, LoopDatabase, SyncDatabase
 from aicore_sqllog.storage.dialects.generic import MIGRATION_SECONDS, Purpose
 from aicore_sqllog.storage.dialects.lookup import dialect_of
 from aicore_sqllog.storage.drivers import choose, require
@@ -28,7 +28,7 @@ def open_database(place: Place, options: Mapping[str, Any] | None = None, purpos
     """Return the database that the handler's thread writes to; a file is created for its owner only."""
     with IMPORTS:
         database = _open(place, options or {}, purpose)
-        return FencedDatabase(database) if place.file is not None else database
+        return GuardedDatabase(database) if place.file is not None else database
 
 
 def _open(place: Place, options: Mapping[str, Any], purpose: Purpose) -> SyncDatabase | LoopDatabase:
@@ -39,7 +39,7 @@ def _open(place: Place, options: Mapping[str, Any], purpose: Purpose) -> SyncDat
         seconds = MIGRATION_SECONDS if purpose is Purpose.MIGRATE else None
         return LoopDatabase(_create_async(place, options, purpose), transaction_seconds=seconds)
     engine = _create(url, _settings(url, place, purpose, options))
-    _connect_inside_a_fence(engine)
+    _connect_inside_a_guard(engine)
     dialect_of(url).prepare_engine(engine, url, purpose)
     return SyncDatabase(engine, is_borrowed=False)
 
@@ -102,11 +102,11 @@ def _without_autocommit(options: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _connect_inside_a_fence(engine: Engine) -> None:
-    fence = Fence(longest_wait=CONNECT_SECONDS)
+def _connect_inside_a_guard(engine: Engine) -> None:
+    guard = ForkGuard(longest_wait=CONNECT_SECONDS)
 
     def connect(dialect: sa.Dialect, _record: object, arguments: Any, options: Any) -> Any:
-        with fence:
+        with guard:
             return dialect.connect(*arguments, **options)
 
     sa.event.listen(engine, "do_connect", connect)
@@ -124,7 +124,7 @@ def _create_async(place: Place, options: Mapping[str, Any], purpose: Purpose) ->
 
     url = require(place.url, asynchronous=True)
     engine = create_async_engine(url, **_settings(url, place, purpose, options))
-    _connect_inside_a_fence(engine.sync_engine)
+    _connect_inside_a_guard(engine.sync_engine)
     dialect_of(url).prepare_engine(engine.sync_engine, url, purpose)
     return engine
 

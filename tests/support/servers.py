@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 
-from aicore_sqllog.storage.database import Database, FencedDatabase, LoopDatabase, SyncDatabase
+from aicore_sqllog.storage.database import Database, GuardedDatabase, LoopDatabase, SyncDatabase
 from tests.support.processes import wait_until
 
 BACKENDS = {
@@ -112,7 +112,7 @@ def execute(url: URL | str, sql: str) -> list[Any]:
 
 def engine_of(database: Database | None) -> sa.Engine:
     """Return the engine through which *database* is written to."""
-    assert isinstance(database, SyncDatabase | LoopDatabase | FencedDatabase)
+    assert isinstance(database, SyncDatabase | LoopDatabase | GuardedDatabase)
     engine = database.engine
     return engine if isinstance(engine, sa.Engine) else engine.sync_engine
 
