@@ -43,7 +43,9 @@ GUARANTEES: Mapping[str, Sequence[str]] = {
     ],
     "SIGTERM comes": [
         "test_signals.test_what_was_logged_is_stored_and_the_exit_status_is_as_before",
+        "test_signals.test_the_option_does_it_where_logging_is_configured_by_a_file_alone",
         "test_signals.test_without_it_no_signal_is_touched",
+        "test_asgi.test_sigterm_in_mid_traffic_loses_nothing_that_was_answered",
     ],
     "the process is killed, or calls `os._exit`": [
         "test_forks.test_celery_prefork_stores_what_a_child_had_queued_when_it_ended",
@@ -59,6 +61,10 @@ GUARANTEES: Mapping[str, Sequence[str]] = {
     "two calls have the same `operation_id`": [
         "test_ids.test_calls_that_differ_in_nothing_are_each_stored_whatever_is_tried_again",
         "test_ids.test_what_is_logged_inside_a_second_run_hangs_under_the_second_run",
+    ],
+    "a value is huge, endless or refers to itself": [
+        "test_tree.test_every_graph_is_stored_in_bounded_time_and_memory",
+        "test_tree.test_what_has_no_end_is_stored_in_part_and_that_is_said",
     ],
     "the server, the connection or a lent engine has settings of its own": [
         "test_server_settings.test_a_postgresql_server_s_zone_and_date_style_change_no_time",
