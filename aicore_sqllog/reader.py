@@ -23,7 +23,8 @@ class LogReader:
     """
     Reads what was logged, as Polars frames, filtered and ordered in the database.
 
-    It never creates a file or a table. Use it with ``with``, or call :meth:`close`.
+    It never creates a file or a table, leaves nothing beside a SQLite file, and reads one where it may not
+    write. Use it with ``with``, or call :meth:`close`.
 
     Args:
         connection: Where the log lives: a SQLAlchemy URL, or an engine, which is borrowed and
@@ -55,7 +56,8 @@ class LogReader:
 
             decode_json: Give JSON columns as Python objects instead of text.
 
-            order_by: A column; rows that are equal in it come in the order of ``operation_id``.
+            order_by: A column; rows that are equal in it come in the order of ``operation_id``. Texts
+                are ordered code point by code point on every database.
 
             descending: Exactly the other way round.
 
@@ -68,17 +70,20 @@ class LogReader:
                 error_type finish_reason`` a sequence means *one of*, and ``None`` in it NULL.
                 ``min_``/``max_``: ``tokens`` (input and output), ``input_tokens``,
                 ``output_tokens``, ``latency`` (milliseconds), ``cost``. ``where``: SQLAlchemy
-                expressions over ``LlmOperation`` and ``LlmSession``.
+                expressions over ``LlmOperation`` and ``LlmSession``; of another table what a subquery
+                says, such as ``sa.exists().where(LlmMessage.operation_id == LlmOperation.operation_id, ...)``.
 
         Returns:
             Every column of ``llm_operations``, then ``session_key`` and ``session_metadata``. Ids
             are ``String``, times ``Datetime("us", "UTC")``, counts and latency ``Int64``, cost
-            ``Float64``, JSON ``String``.
+            ``Float64``, JSON ``String``. A time that Python's datetime cannot hold, which PostgreSQL can,
+            is the nearest that it can.
 
         Raises:
             TypeError: If a filter is unknown.
             ValueError: If a value cannot be right.
             LogNotFoundError: If there is no such file, or none of our tables in it.
+            SchemaError: If the tables are older than this version.
             DatabaseError: If the database refuses.
         """
         return execute(operations.operations(**arguments), self._source.connect)

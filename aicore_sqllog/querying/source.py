@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aicore_sqllog.process import hooks
 from aicore_sqllog.querying.failures import LogState, state_of_log, translated
+from aicore_sqllog.querying.uninterrupted import Uninterrupted
 from aicore_sqllog.storage.connection import Place
 from aicore_sqllog.storage.engines import async_reader_engine, reader_engine
 from aicore_sqllog.storage.faults import without_values
@@ -35,9 +36,11 @@ class Source:
     @contextmanager
     def connect(self) -> Iterator[sa.Connection]:
         """Lend a connection; SQLAlchemy's errors leave as ours."""
-        if self._engine is None:
-            self._engine = reader_engine(self._place)
         engine = self._engine
+        if engine is None:
+            engine = self._engine = reader_engine(self._place)
+            if self._place.borrowed is None:  # a reader that nobody closes leaves no connection to the garbage
+                weakref.finalize(self, engine.dispose).atexit = False
         try:
             with reading(engine, is_lent=self._place.borrowed is not None) as connection:
                 yield connection
@@ -78,7 +81,7 @@ class AsyncSource:
             self._engine = async_reader_engine(self._place)
         engine = self._engine
         try:
-            async with async_reading(engine, is_lent=self._place.borrowed is not None) as connection:
+            async with _connected(engine) as connection:
                 yield connection
         except SQLAlchemyError as exc:
             raise translated(exc, self._place, await self._state(engine)) from without_values(exc)
@@ -95,6 +98,23 @@ class AsyncSource:
                 return await connection.run_sync(state_of_log)
         except SQLAlchemyError:
             return LogState.CURRENT
+
+
+@asynccontextmanager
+async def _connected(engine: "AsyncEngine") -> AsyncIterator["AsyncConnection"]:
+    """Lend a connection that is closed even where the task is cancelled while it is made."""
+    connection = engine.connect()
+    opening = Uninterrupted(_open(connection))
+    try:
+        await opening
+        yield connection
+    finally:
+        if opening.exception() is None:
+            await Uninterrupted(connection.close())
+
+
+async def _open(connection: "AsyncConnection") -> None:
+    await connection.start()
 
 
 _LIVE: "weakref.WeakSet[Source]" = weakref.WeakSet()
