@@ -1,5 +1,5 @@
 """
-Whether values are plain as they are, which nearly all are: told at C speed, level by level, so that no copy is made.
+Whether values are plain as they are, which nearly all are: told level by level, so that no copy is made.
 """
 
 import math
@@ -14,7 +14,6 @@ __all__ = ["is_plain"]
 _MOST_VALUES = 2_000
 _MOST_LEVELS = JSON_DEPTH - 4
 _LONG_TEXT = 64
-_PLAIN = frozenset({str, int, float, bool, type(None), dict, list})
 
 
 def is_plain(
@@ -35,19 +34,29 @@ def is_plain(
     level: Any = values
     room = _MOST_VALUES
     for _ in range(_MOST_LEVELS):
-        kinds = set(map(type, level))
-        if not kinds <= _PLAIN or (float in kinds and not all(math.isfinite(v) for v in level if type(v) is float)):
-            return False
-        if str in kinds and any(len(v) >= _LONG_TEXT and may_hold_data(v) for v in level if type(v) is str):
-            return False
-        containers = [value for value in level if type(value) is dict or type(value) is list]
-        if not containers:
+        containers: list[Any] = []
+        size = 0
+        for value in level:
+            kind = type(value)
+            if kind is str:
+                if len(value) >= _LONG_TEXT and may_hold_data(value):
+                    return False
+            elif kind is dict or kind is list:
+                if kind is dict and not data_keys.isdisjoint(value):
+                    return False
+                containers.append(value)
+                size += len(value)
+            elif kind is float:
+                if not math.isfinite(value):
+                    return False
+            elif kind is not int and kind is not bool and value is not None:
+                return False
+        if not size:
             return True
-        if dict in kinds and not all(data_keys.isdisjoint(value) for value in containers if type(value) is dict):
-            return False
-        size = sum(map(len, containers))
         room -= size
+        if room < 0:
+            return False
         level = get_referents(*containers)
-        if room < 0 or len(level) != size:  # of a dict whose keys are not all texts, the keys are referents too
+        if len(level) != size:  # of a dict whose keys are not all texts, the keys are referents too
             return False
     return False
