@@ -132,6 +132,16 @@ def test_a_log_is_read_where_nothing_may_be_written(left: str, folder_too: bool,
         assert contents(path.parent) == before
 
 
+def test_a_link_leads_to_what_the_writer_keeps_beside_the_file(folder: Path) -> None:
+    handler = write(folder / "llm.db", 0, 3)
+    for link in (folder / "link.db", folder.with_name(folder.name + " link.db")):
+        link.symlink_to(folder / "llm.db")
+        with read_only(folder):
+            assert answer(read_as_another_user(link)) == "3"
+        link.unlink()
+    handler.close()
+
+
 def test_a_reader_without_rights_sees_what_a_living_writer_has_committed(folder: Path) -> None:
     path = folder / "llm.db"
     handler = write(path, 0, 3)

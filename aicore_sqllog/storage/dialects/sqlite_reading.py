@@ -49,12 +49,13 @@ _FILE_ALONE = _Way("mode=ro&immutable=1", has_locks=False)
 _FILE_AND_WAL = _Way(f"mode=ro&vfs={_NO_LOCKS}", "locking_mode = EXCLUSIVE", has_locks=False)
 
 
-def read_carefully(engine: Engine, path: Path) -> None:
-    """Have *engine*, which is ours, open the file at *path* in the first way that works at that moment."""
+def read_carefully(engine: Engine, named: Path) -> None:
+    """Have *engine*, which is ours, open the file at *named* in the first way that works at that moment."""
 
     def connect(dialect: sa.Dialect, record: Any, _arguments: Any, options: dict[str, Any]) -> Any:
         give_up_at = time.monotonic() + _SECONDS
         while True:
+            path = named.resolve()  # SQLite keeps its files beside the one that a link leads to
             state = _state_of(path)
             try:
                 connection, way = _open(path, lambda uri: dialect.connect(uri, **{**options, "uri": True}))
