@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from aicore_sqllog.errors import DatabaseError
 from aicore_sqllog.storage.dialects.lookup import dialect_of
+from aicore_sqllog.storage.transactions import begin_again
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -67,6 +68,7 @@ def _fetch(connection: sa.Connection, select: sa.Select[Any]) -> Rows:
     """Return the rows; no transaction stays open while the question works on them."""
     dialect = dialect_of(connection)
     for _ in range(_TRIES):
+        begin_again(connection)
         try:
             rows = connection.execute(select).all()
         except DBAPIError:

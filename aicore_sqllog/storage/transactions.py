@@ -20,7 +20,7 @@ from aicore_sqllog.storage.dialects.lookup import dialect_of
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-__all__ = ["async_reading", "begin", "end", "reading"]
+__all__ = ["async_reading", "begin", "begin_again", "end", "reading"]
 
 Release = Callable[[], None]
 """Puts back what was set."""
@@ -48,6 +48,13 @@ def end(connection: sa.Connection, release: Release) -> None:
         release()
     except Exception as exc:
         connection.invalidate(exc)
+
+
+def begin_again(connection: sa.Connection) -> None:
+    """Begin a reader's next transaction, where the last one was ended: what holds must hold in this too."""
+    if not connection.in_transaction():
+        connection.begin()
+        dialect_of(connection).begin(connection, Purpose.READ)
 
 
 @contextmanager
