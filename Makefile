@@ -5,6 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
+DEMO_STAMP = $(VENV)/.installed-for-demo
 SUPPORTED = 3.11 3.12 3.13 3.14
 PYTEST_ARGS ?= --numprocesses auto --dist worksteal
 FILES ?=
@@ -20,13 +21,19 @@ help:
 	@echo "make test-sqlalchemy-2.0  the tests with the newest SQLAlchemy 2.0"
 	@echo "make clean             remove what these made"
 
-$(STAMP): pyproject.toml
+$(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+
+$(DEMO_STAMP): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[examples]'
+	@touch $@
+
+$(STAMP): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-demo: $(STAMP)
+demo: $(DEMO_STAMP)
 	@mkdir -p .demo
 	$(BIN)/python examples/quickstart.py .demo/quickstart.db
 	$(BIN)/python examples/replay.py examples/sample_aider.jsonl --connection sqlite:///.demo/aider.db
