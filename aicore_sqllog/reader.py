@@ -69,7 +69,9 @@ class LogReader:
                 parent_operation_id operation_type provider model response_model status
                 error_type finish_reason`` a sequence means *one of*, and ``None`` in it NULL.
                 ``min_``/``max_``: ``tokens`` (input and output), ``input_tokens``,
-                ``output_tokens``, ``latency`` (milliseconds), ``cost``. ``where``: SQLAlchemy
+                ``output_tokens``, ``latency`` (milliseconds), ``cost``. ``role`` (one, or
+                one of several) and ``content_contains`` (a plain text, case counts) hold in one and the
+                same message. ``where``: SQLAlchemy
                 expressions over ``LlmOperation`` and ``LlmSession``; of another table what a subquery
                 says, such as ``sa.exists().where(LlmMessage.operation_id == LlmOperation.operation_id, ...)``.
 

@@ -3,14 +3,15 @@ Filters as conditions of a Select over the operations and their sessions.
 """
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from aicore_sqllog.querying.columns import OPERATIONS, SESSIONS
+from aicore_sqllog.querying.columns import MESSAGES, OPERATIONS, SESSIONS
 from aicore_sqllog.querying.filters import TOTAL_TOKENS, Condition, LogFilter
+from aicore_sqllog.storage.expressions import text_position
 
 __all__ = ["matching"]
 
@@ -18,8 +19,9 @@ _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     "at_least": operator.ge,
     "at_most": operator.le,
     "before": operator.lt,
+    "contains": lambda column, text: text_position(column, text) > 0,
 }
-_LITERAL_TYPES: Mapping[type, sa.types.TypeEngine[Any]] = {int: sa.BigInteger(), float: sa.Double()}
+_LITERAL_TYPES: Mapping[type, sa.types.TypeEngine[Any]] = {int: sa.BigInteger(), float: sa.Double(), str: sa.Text()}
 """A number's own type: the column's would round a bound with a fraction, and refuse a large one."""
 
 _SOURCE = OPERATIONS.outerjoin(SESSIONS, OPERATIONS.c.session_id == SESSIONS.c.session_id)
@@ -33,6 +35,8 @@ def matching(select: sa.Select[Any], log_filter: LogFilter) -> sa.Select[Any]:
         ValueError: If ``where`` brings in another table, which would multiply the rows.
     """
     conditions = [_expression(condition) for condition in log_filter.conditions]
+    if log_filter.message_conditions:
+        conditions.append(_has_message(log_filter.message_conditions))
     found = select.select_from(_SOURCE).where(*conditions, *log_filter.where)
     # What a subquery selects from is its own matter; SQLAlchemy lists here what the rows themselves come from.
     others = [source for source in found.get_final_froms() if source is not _SOURCE]
@@ -63,6 +67,16 @@ def _expression(condition: Condition) -> sa.ColumnElement[bool]:
         known = sa.or_(*(part.is_not(None) for part in parts))
         return sa.and_(known, _compare(total, condition))
     return _compare(OPERATIONS.c[condition.column], condition)
+
+
+def _has_message(conditions: Sequence[Condition]) -> sa.ColumnElement[bool]:
+    """Return that one message of the operation meets all *conditions*."""
+    held: list[sa.ColumnElement[bool]] = [MESSAGES.c.operation_id == OPERATIONS.c.operation_id]
+    for condition in conditions:
+        column = MESSAGES.c[condition.column]
+        is_one_of = condition.comparison == "one_of"
+        held.append(_is_in(column, condition.value) if is_one_of else _compare(column, condition))
+    return sa.exists().where(*held)
 
 
 def _compare(column: sa.ColumnElement[Any], condition: Condition) -> sa.ColumnElement[bool]:

@@ -13,7 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from aicore_sqllog.values import ids
-from aicore_sqllog.values.text import fit_name
+from aicore_sqllog.values.text import clean_text, fit_name
 
 __all__ = [
     "read_amount",
@@ -25,6 +25,7 @@ __all__ = [
     "read_session",
     "read_several",
     "read_start",
+    "read_text",
 ]
 
 _LARGEST_COUNT = 2**62
@@ -44,6 +45,13 @@ def read_name(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise _refusal(name, value, "a text or a sequence of texts")
     return fit_name(str.__str__(value))  # of an enum's member the value, which a driver can bind
+
+
+def read_text(name: str, value: object) -> str:
+    """Return a text, cleaned as it was when it was stored."""
+    if not isinstance(value, str):
+        raise _refusal(name, value, "a text")
+    return clean_text(str.__str__(value))
 
 
 def read_session(name: str, value: object) -> UUID | str:

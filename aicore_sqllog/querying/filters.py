@@ -16,7 +16,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from aicore_sqllog.querying import filter_values
-from aicore_sqllog.record.columns import OPERATIONS, ColumnKind, Comparison
+from aicore_sqllog.record.columns import MESSAGES, OPERATIONS, Column, ColumnKind, Comparison
 
 __all__ = ["TOTAL_TOKENS", "Condition", "Filters", "LogFilter", "nearest"]
 
@@ -58,6 +58,8 @@ class Filters(TypedDict, total=False):
     max_latency: _Number
     min_cost: _Number
     max_cost: _Number
+    role: _Names
+    content_contains: str | None
     where: sa.ColumnElement[bool] | Sequence[sa.ColumnElement[bool]] | None
 
 
@@ -75,6 +77,8 @@ class LogFilter:
     """Everything that was asked for, checked."""
 
     conditions: tuple[Condition, ...] = ()
+    message_conditions: tuple[Condition, ...] = ()
+    """They hold in one and the same message of the operation."""
     where: tuple[sa.ColumnElement[bool], ...] = ()
 
     @classmethod
@@ -93,8 +97,7 @@ class LogFilter:
                 )
         given = {name: value for name, value in filters.items() if value is not None}
         where = filter_values.read_expressions(given.pop("where", ()))
-        conditions = (_RULES[name].condition(name, value) for name, value in given.items())
-        return cls(tuple(condition for condition in conditions if condition is not None), where)
+        return cls(_conditions(given, _RULES), _conditions(given, _MESSAGE_RULES), where)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -117,9 +120,15 @@ class _Rule(NamedTuple):
         return None if read is None else Condition(self.column, self.comparison, read)
 
 
+def _conditions(given: Mapping[str, object], rules: Mapping[str, _Rule]) -> tuple[Condition, ...]:
+    conditions = (rules[name].condition(name, value) for name, value in given.items() if name in rules)
+    return tuple(condition for condition in conditions if condition is not None)
+
+
 _READERS: Mapping[ColumnKind, Callable[[str, object], Any]] = {
     ColumnKind.ID: filter_values.read_id,
     ColumnKind.NAME: filter_values.read_name,
+    ColumnKind.TEXT: filter_values.read_text,
     ColumnKind.COUNT: filter_values.read_count,
     ColumnKind.AMOUNT: filter_values.read_amount,
 }
@@ -130,12 +139,18 @@ _OTHER_READERS: Mapping[str, Callable[[str, object], Any]] = {
 }
 """How the value of a filter is read where the kind of its column does not tell."""
 
-_RULES: Mapping[str, _Rule] = {
-    **{
+
+def _rules(columns: Iterable[Column]) -> dict[str, _Rule]:
+    return {
         name: _Rule(column.name, comparison, _OTHER_READERS.get(name) or _READERS[column.kind])
-        for column in OPERATIONS
+        for column in columns
         for name, comparison in column.filters.items()
-    },
+    }
+
+
+_RULES: Mapping[str, _Rule] = {
+    **_rules(OPERATIONS),
     "min_tokens": _Rule(TOTAL_TOKENS, "at_least", filter_values.read_count),
     "max_tokens": _Rule(TOTAL_TOKENS, "at_most", filter_values.read_count),
 }
+_MESSAGE_RULES: Mapping[str, _Rule] = _rules(MESSAGES)

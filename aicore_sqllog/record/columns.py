@@ -14,8 +14,8 @@ from typing import Literal
 
 __all__ = ["COLUMNS", "LOSSES", "MESSAGES", "OPERATIONS", "SESSIONS", "Column", "ColumnKind", "Comparison"]
 
-Comparison = Literal["one_of", "at_least", "at_most", "before"]
-"""How a filter compares with its column. ``one_of`` takes one value or several, the others take one bound."""
+Comparison = Literal["one_of", "at_least", "at_most", "before", "contains"]
+"""How a filter compares with its column. ``one_of`` takes one value or several, the others take one."""
 
 
 class ColumnKind(Enum):
@@ -134,8 +134,15 @@ OPERATIONS: tuple[Column, ...] = (
 MESSAGES: tuple[Column, ...] = (
     _message("message_id", _ID, "Primary key."),
     _message("operation_id", _ID, "The operation of the message."),
-    _message("role", _NAME, "Who speaks: `system`, `user`, `assistant`, `tool`, or what was given."),
-    _message("content", _TEXT, "The text that a person reads; NULL where there is none."),
+    _message(
+        "role", _NAME, "Who speaks: `system`, `user`, `assistant`, `tool`, or what was given.", filters=_one_of("role")
+    ),
+    _message(
+        "content",
+        _TEXT,
+        "The text that a person reads; NULL where there is none.",
+        filters=MappingProxyType({"content_contains": "contains"}),
+    ),
     _message("sequence_number", _COUNT, "The place in the operation, from 0."),
     _message("parts", _JSON, "What is more than text: tool calls, ids, lists of parts.", "0002"),
 )

@@ -12,7 +12,7 @@ from sqlalchemy.types import NullType
 
 from aicore_sqllog.storage.dialects.lookup import dialect_of
 
-__all__ = ["by_code_point", "plain_instant"]
+__all__ = ["by_code_point", "plain_instant", "text_position"]
 
 
 class by_code_point(FunctionElement[Any]):  # noqa: N801  # used as SQLAlchemy's own functions are
@@ -20,6 +20,13 @@ class by_code_point(FunctionElement[Any]):  # noqa: N801  # used as SQLAlchemy's
 
     inherit_cache = True
     type = sa.Text()
+
+
+class text_position(FunctionElement[int]):  # noqa: N801
+    """Where in a text, the first argument, another begins, from 1; 0 where it does not. No wildcards, case counts."""
+
+    inherit_cache = True
+    type = sa.Integer()
 
 
 class plain_instant(FunctionElement[Any]):  # noqa: N801
@@ -37,6 +44,12 @@ class plain_instant(FunctionElement[Any]):  # noqa: N801
 def _by_code_point(element: by_code_point, compiler: SQLCompiler, **options: Any) -> str:
     (column,) = element.clauses
     return compiler.process(dialect_of(compiler.dialect).by_code_point(column), **options)
+
+
+@compiles(text_position)
+def _text_position(element: text_position, compiler: SQLCompiler, **options: Any) -> str:
+    column, text = element.clauses
+    return compiler.process(dialect_of(compiler.dialect).text_position(column, text), **options)
 
 
 @compiles(plain_instant)

@@ -144,6 +144,10 @@ class GenericDialect:
 
     # -- reading -----------------------------------------------------------------------------------
 
+    def text_position(self, column: sa.ColumnElement[Any], text: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+        """Return where in *column* the *text* begins, from 1; 0 where it does not."""
+        return sa.func.position(text.op("IN")(column))
+
     def plain_instant(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         """
         Return *column*, an instant, as microseconds since 1970 in UTC, or as what the driver gives.

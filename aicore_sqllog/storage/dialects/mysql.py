@@ -173,6 +173,9 @@ class MysqlDialect(GenericDialect):
     def plain_instant(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return sa.func.timestampdiff(sa.literal_column("MICROSECOND"), _EPOCH, column)
 
+    def text_position(self, column: sa.ColumnElement[Any], text: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+        return sa.func.locate(text, column)
+
     def text(self, dialect: sa.Dialect, length: int | None) -> TypeEngine[Any]:
         # Other collations take GPT-4, or `gpt-4 `, for gpt-4; utf8mb4_bin ignores spaces at the end.
         collation = "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"

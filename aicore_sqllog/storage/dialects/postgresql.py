@@ -199,6 +199,9 @@ class PostgresqlDialect(GenericDialect):
         held = sa.func.least(sa.func.greatest(column, _FIRST_INSTANT), _LAST_INSTANT)
         return sa.cast(sa.extract("epoch", held) * 1000000, sa.BigInteger)
 
+    def text_position(self, column: sa.ColumnElement[Any], text: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+        return sa.func.strpos(column, text)
+
     def by_code_point(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column.collate("C")
 

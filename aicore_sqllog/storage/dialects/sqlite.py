@@ -132,6 +132,9 @@ class SqliteDialect(GenericDialect):
         primary = "_".join(str(name).split("_")[:2])
         return _VERDICTS.get(primary, TRANSIENT)
 
+    def text_position(self, column: sa.ColumnElement[Any], text: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+        return sa.func.instr(column, text)
+
     def by_code_point(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column.collate("BINARY")
 
