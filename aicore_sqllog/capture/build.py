@@ -5,13 +5,13 @@ A fault in a record never costs the record: the column gets what fits, and the r
 ``extras["sqllog"]["invalid"]``.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from aicore_sqllog.capture.answer import read_answer
-from aicore_sqllog.capture.content import Content, bare_content, plain_tree, sort_content
+from aicore_sqllog.capture.content import Content, Reader, bare_content, plain_tree, sort_content
 from aicore_sqllog.capture.context import Surroundings
 from aicore_sqllog.capture.messages import read_messages
 from aicore_sqllog.capture.outcome import settle_outcome
@@ -28,7 +28,7 @@ from aicore_sqllog.values.json import dump_json
 
 __all__ = ["Defaults", "RecordBuilder"]
 
-_READERS: Mapping[ColumnKind, Callable[[object], tuple[Any, bool]]] = {
+_READERS: Mapping[ColumnKind, Reader] = {
     ColumnKind.COUNT: to_count,
     ColumnKind.AMOUNT: to_cost,
     ColumnKind.INSTANT: to_instant,
@@ -38,7 +38,7 @@ _READERS: Mapping[ColumnKind, Callable[[object], tuple[Any, bool]]] = {
 """How a field is read that needs nothing but its column's kind; ids and documents are read one by one."""
 
 
-def _fields_of(*kinds: ColumnKind) -> list[tuple[str, Callable[[object], tuple[Any, bool]]]]:
+def _fields_of(*kinds: ColumnKind) -> list[tuple[str, Reader]]:
     return [(column.key, _READERS[column.kind]) for column in OPERATIONS if column.is_field and column.kind in kinds]
 
 
@@ -85,18 +85,19 @@ class RecordBuilder:
         return self._build(kept, snapshot)
 
     def _build(self, content: Content, snapshot: Snapshot) -> CallRecord:
-        _fill(content, content.surroundings or Surroundings())
+        if content.surroundings is not None:
+            _fill(content, content.surroundings)
         _fill(content, self._defaults)
         read_answer(content)
         settle_outcome(content, snapshot.level_number)
         # Before the redactors see the rest: a date or an id is no text, and must not look like a telephone number.
-        values: dict[str, Any] = {key: content.take(key, read) for key, read in _NUMBERS_AND_TIMES}
+        values = content.take_all(_NUMBERS_AND_TIMES)
         caller_id = content.take_id("operation_id")
         values["parent_operation_id"] = content.take_id("parent_operation_id")
         raw_session, raw_workspace = content.fields.get("session_id"), content.fields.get("workspace")
         self._privacy.protect(content)
 
-        values.update((key, content.take(key, read)) for key, read in _NAMES_AND_TEXTS)
+        values |= content.take_all(_NAMES_AND_TEXTS)
         values["timestamp"] = values["timestamp"] or _created(snapshot)
         values["operation_type"] = values["operation_type"] or "completion"
         session = self._session(content, values, raw_session, to_name(raw_workspace)[0])

@@ -2,9 +2,9 @@
 A record's values, sorted: fields of the contract, the caller's extras, and what we note beside them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from aicore_sqllog.capture.context import Surroundings
 from aicore_sqllog.capture.failure import Failure
@@ -23,12 +23,15 @@ from aicore_sqllog.values.plain_check import is_plain
 from aicore_sqllog.values.scalars import LEAVES, plain_leaf
 from aicore_sqllog.values.tree import TreeCopier
 
-__all__ = ["Content", "bare_content", "plain_tree", "sort_content"]
+__all__ = ["Content", "Reader", "bare_content", "plain_tree", "sort_content"]
 
 _NOTED = ("traceback", "cost_source", "fault")
 """What an operation may note: it travels with the record, where a queue takes the exception off it."""
 
 T = TypeVar("T")
+
+Reader: TypeAlias = Callable[[object], tuple[Any, bool]]
+"""Returns what a column takes of a raw value, and whether that was right."""
 
 
 @dataclass(slots=True)
@@ -109,6 +112,12 @@ class Content:
         if not is_right:
             self.invalid[name] = plain_leaf(raw) if type(raw) in LEAVES else raw
         return value
+
+    def take_all(self, readers: Iterable[tuple[str, Reader]]) -> dict[str, Any]:
+        """Take the fields out that *readers* name; None for one that is not there."""
+        fields = self.fields
+        # Most of the columns of most records are empty: those cost no call.
+        return {name: None if fields.get(name) is None else self.take(name, read) for name, read in readers}
 
     def take_id(self, name: str) -> str | None:
         """Take the operation id out that the caller gave: a UUID as it is, of any other text a UUIDv5."""

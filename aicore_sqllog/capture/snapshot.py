@@ -58,15 +58,16 @@ class _Plan(NamedTuple):
 
 _PLANS: dict[tuple[str, ...], _Plan | None] = {}
 
+_last_plan: tuple[tuple[str, ...], _Plan | None] = ((), None)
+
 
 def take_snapshot(record: logging.LogRecord) -> Snapshot | None:
     """Return what *record* says, frozen, with a newly minted id; None if it is no LLM record."""
     attributes = record.__dict__
     keys = tuple(attributes)
-    try:
-        plan = _PLANS[keys]
-    except KeyError:
-        plan = _make_plan(keys)
+    last_keys, plan = _last_plan  # most calls look like the one before, and to compare costs less than to look up
+    if keys != last_keys:
+        plan = _find_plan(keys)
     if plan is None:
         return _take_nested(record)
     values, size = freeze(plan.values_of(attributes))
@@ -127,6 +128,13 @@ def _wish(record: logging.LogRecord) -> object:
         return all(to_consent(fields.get("capture_content")) for fields in (*outer, *grouped))
     except Exception:
         return False
+
+
+def _find_plan(keys: tuple[str, ...]) -> _Plan | None:
+    global _last_plan
+    plan = _PLANS[keys] if keys in _PLANS else _make_plan(keys)
+    _last_plan = (keys, plan)
+    return plan
 
 
 def _make_plan(keys: tuple[str, ...]) -> _Plan | None:

@@ -34,6 +34,8 @@ def to_name(raw: object) -> tuple[str | None, bool]:
     """A name or an id of at most 255 characters; a longer one is shortened with its hash."""
     if raw is None:
         return None, True
+    if type(raw) is str and len(raw) <= NAME_LENGTH:
+        return clean_text(raw), True
     if isinstance(raw, str):
         return fit_name(raw), len(raw) <= NAME_LENGTH
     return fit_name(_text_of(raw)), False

@@ -4,6 +4,7 @@ Ids: minted, taken from the caller, or derived from the caller's text.
 All ids are dashed lower-case UUID strings, the form in which they are stored and compared.
 """
 
+import functools
 import hashlib
 import re
 import uuid
@@ -46,6 +47,7 @@ def parse_uuid(value: object) -> str | None:
     return None
 
 
+@functools.lru_cache(maxsize=4096)  # a conversation has many calls, and the hash costs more than a row
 def session_id(workspace: str | None, key: str) -> str:
     """Return the id of the session that the caller calls *key*: a UUIDv5 of (workspace, key)."""
     scope = "-" if workspace is None else f"+{clean_text(workspace)}"
