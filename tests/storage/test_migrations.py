@@ -282,6 +282,44 @@ def test_the_command_line(url: str, capsys: pytest.CaptureFixture[str], monkeypa
     assert sys.argv  # untouched
 
 
+@pytest.mark.parametrize("command", ["current", "check"])
+def test_what_only_looks_creates_nothing(command: str, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--connection", f"sqlite:///{path}"]) in (1, 2)
+    assert "There is no log at" in capsys.readouterr().err
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_downgrade_says_what_it_drops_and_asks(
+    url: str, path: Path, make_handler: MakeHandler, log: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = make_handler()
+    log.info("call", extra={"llm": {**CALL["llm"], "user_id": "u"}})
+    assert handler.flush()
+    handler.close()
+    connection = ("--connection", url)
+    assert main(["downgrade", "0001", *connection]) == 2  # nobody is there to be asked
+    told = capsys.readouterr()
+    assert "drops the column llm_operations.user_id with 1 value\n" in told.out
+    assert "drops the table llm_log_losses with 0 rows\n" in told.out
+    assert "--yes" in told.err
+    assert main(["check", *connection]) == 0
+    assert main(["downgrade", "0001", "--yes", *connection]) == 0
+    assert main(["downgrade", "0002", *connection]) == 2
+    assert "no way down to 0002" in capsys.readouterr().err
+    execute(url, f"UPDATE {VERSION_TABLE} SET version_num = '0003'")
+    assert main(["downgrade", "0001", "--yes", *connection]) == 2
+    assert "which this version does not know" in capsys.readouterr().err
+
+
+@ONE_OF_EACH
+@pytest.mark.parametrize("table", ["llm_sessions", "llm_log_losses", VERSION_TABLE])
+def test_a_table_of_another_program_is_named(table: str, url: str) -> None:
+    execute(url, f"CREATE TABLE {table} (epoch INTEGER)")
+    for mode in ("auto", "check"):
+        with pytest.raises(SchemaError, match=f"The table {table} is not ours"):
+            ensure(url, mode)
+
+
 def test_the_command_line_says_what_is_wrong_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["current", "--connection", "postgresql+psycopg2://u:secret@127.0.0.1:1/db"]) == 2
     told = capsys.readouterr().err

@@ -99,13 +99,13 @@ class MysqlDialect(GenericDialect):
     def prepare_engine(self, engine: Engine, url: URL, purpose: Purpose) -> None:
         import encodings.idna  # noqa: F401  # by connecting, if it is not imported here
 
-        event.listen(engine, "connect", _on_connect)
+        event.listen(engine, "connect", lambda connection, _record: _on_connect(connection, engine.dialect))
 
     def hold(self, connection: sa.Connection) -> Callable[[], None]:
         names = [*_SESSION, "sql_mode"]
         row = connection.exec_driver_sql("SELECT " + ", ".join(f"@@SESSION.{name}" for name in names)).one()
         found = dict(zip(names, row, strict=True))
-        wanted = _wanted(found["sql_mode"])
+        wanted = _wanted(found["sql_mode"], connection.dialect)
         changed = {name: value for name, value in wanted.items() if found[name] != value}
         _set_session(connection, changed)
         put_back_encoding = _use_utf8(connection.connection.dbapi_connection)
@@ -191,11 +191,11 @@ def _set_session(connection: sa.Connection, values: Mapping[str, Any]) -> None:
     connection.rollback()  # nothing of ours is open: what follows begins its own
 
 
-def _on_connect(connection: Any, _record: object) -> None:
+def _on_connect(connection: Any, dialect: sa.Dialect) -> None:
     cursor = connection.cursor()
     try:
         cursor.execute("SELECT @@sql_mode")
-        values = _wanted(cursor.fetchone()[0])
+        values = _wanted(cursor.fetchone()[0], dialect)
         del values["autocommit"]  # the driver's to say
         cursor.execute("SET " + ", ".join(f"SESSION {name} = {value!r}" for name, value in values.items()))
     finally:
@@ -203,10 +203,11 @@ def _on_connect(connection: Any, _record: object) -> None:
     _use_utf8(connection)
 
 
-def _wanted(found_sql_mode: str) -> dict[str, Any]:
-    # How quotes and backslashes are read is left: SQLAlchemy and the driver write them as it was on connecting.
-    kept = [mode for mode in str(found_sql_mode).split(",") if mode in ("ANSI_QUOTES", "NO_BACKSLASH_ESCAPES")]
-    return {**_SESSION, "sql_mode": ",".join([*_SQL_MODES, *kept])}
+def _wanted(found_sql_mode: str, dialect: sa.Dialect) -> dict[str, Any]:
+    # Quotes are read as SQLAlchemy writes them, which it decided on its first connection; backslashes as they were.
+    modes = [*_SQL_MODES, *(["ANSI_QUOTES"] if dialect.identifier_preparer.initial_quote == '"' else [])]
+    kept = [mode for mode in str(found_sql_mode).split(",") if mode == "NO_BACKSLASH_ESCAPES"]
+    return {**_SESSION, "sql_mode": ",".join([*modes, *kept])}
 
 
 def _use_utf8(connection: Any) -> Callable[[], None]:
