@@ -60,6 +60,7 @@ def test_privacy(tmp_path: Path) -> None:
         assert secret not in raw
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_capture_runs(tmp_path: Path) -> None:
     done = run_python(EXAMPLES.parent / "benchmarks" / "capture.py", "1", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -74,6 +75,7 @@ def test_replay_of_our_own_samples(path: Path) -> None:
     assert replay(EXAMPLES / "sample_sessions.jsonl", path.with_name("sessions.db"))["sessions"] == len(sessions) > 1
 
 
+@pytest.mark.slow
 def test_replay_of_real_usage_events_equals_a_direct_pass(data: Path, path: Path) -> None:
     source = data / "aider_analytics" / "events.jsonl.gz"
     totals = replay(source, path)
@@ -99,6 +101,7 @@ def test_replay_of_real_usage_events_equals_a_direct_pass(data: Path, path: Path
     assert ours.sort("model").equals(direct.sort("model"))
 
 
+@pytest.mark.slow
 def test_replay_of_agent_sessions_returns_every_message_as_it_was(data: Path, path: Path) -> None:
     source = data / "tau_bench" / "gpt-4o-airline.jsonl.gz"
     replay(source, path)

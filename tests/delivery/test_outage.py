@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from aicore_sqllog import SQLLogHandler
-from aicore_sqllog.batching import handoff, worker
+from aicore_sqllog.batching import contents, worker
 from aicore_sqllog.batching.clock import monotonic
 from aicore_sqllog.batching.limits import Limits
 from aicore_sqllog.delivery.service import THREAD_NAME
@@ -339,7 +339,7 @@ def test_nothing_is_given_up_for_its_age_or_the_attempts_it_took(
         call(log, 0)
         assert handler.flush()
         stand.down()
-        monkeypatch.setattr(handoff, "monotonic", lambda: monotonic() - WEEK_SECONDS)
+        monkeypatch.setattr(contents, "monotonic", lambda: monotonic() + WEEK_SECONDS)
         for number in range(1, 1_000):
             call(log, number)
         wait_until(lambda: handler.stats().retries >= 300 or handler.stats().pending < 999, 120)

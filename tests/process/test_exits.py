@@ -11,6 +11,8 @@ from tests.support.servers import ONE_OF_EACH, execute
 SETUP = """
 import logging, sys
 from aicore_sqllog import SQLLogHandler
+
+pytestmark = pytest.mark.slow
 log = logging.getLogger("app"); log.setLevel("INFO"); log.addHandler(SQLLogHandler(sys.argv[1]))
 def call(): log.info("call", extra={"provider": "p", "model": "m"})
 """

@@ -22,6 +22,8 @@ import gc, logging, os, sys, threading, time, warnings
 warnings.filterwarnings("ignore", "This process", DeprecationWarning)  # that a process with threads forks is the test
 import aicore_sqllog
 from aicore_sqllog import SQLLogHandler
+
+pytestmark = pytest.mark.slow
 URL = sys.argv[1] if len(sys.argv) > 1 and "://" in sys.argv[1] else os.environ["TEST_URL"]
 log = logging.getLogger("app"); log.setLevel("INFO"); log.propagate = False
 def call(model): log.info("call", extra={"provider": "p", "model": model, "response": "r"})
@@ -137,7 +139,6 @@ def work(number):
 )
 
 
-@pytest.mark.slow
 @pytest.mark.backends("sqlite", "postgresql+psycopg2")  # the others' forks are those of the tests below
 @pytest.mark.parametrize("tasks_a_child", ["1", "1000"])
 def test_celery_prefork_stores_what_a_child_had_queued_when_it_ended(
@@ -175,7 +176,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
 @ONE_OF_EACH
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_multiprocessing_children_write_what_they_queued_before_they_end(method: str, url: str, tmp_path: Path) -> None:
@@ -263,7 +263,6 @@ wait_for(child)
 """
 
 
-@pytest.mark.slow
 @ONE_OF_EACH
 def test_forks_while_the_thread_imports_connects_and_writes(url: str, tmp_path: Path) -> None:
     """A child has no half-imported module, no locked SQLite, and none of the file locks of its parent."""

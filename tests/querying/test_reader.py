@@ -404,6 +404,7 @@ def polars_filter(frame: pl.DataFrame, filters: dict[str, Any]) -> pl.DataFrame:
     return frame
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ROW, max_size=12), questions=st.lists(FILTERS, min_size=8, max_size=8))
 def test_filters_equal_the_same_filters_in_polars(

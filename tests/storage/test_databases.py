@@ -96,6 +96,7 @@ def test_a_large_message_is_stored_whole_or_cut_with_a_mark(
     assert mark
 
 
+@pytest.mark.slow
 @ONE_OF_EACH
 def test_extras_too_large_for_the_server_are_replaced_and_the_record_is_kept(
     url: str, make_handler: MakeHandler, log: logging.Logger

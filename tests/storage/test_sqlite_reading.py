@@ -150,6 +150,7 @@ def test_a_reader_without_rights_sees_what_a_living_writer_has_committed(folder:
     handler.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder_too", [True, False], ids=["another user", "the same user"])
 def test_readers_race_writers_that_come_and_go(folder_too: bool, folder: Path) -> None:
     path = folder / "llm.db"

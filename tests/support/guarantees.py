@@ -67,6 +67,8 @@ GUARANTEES: Mapping[str, Sequence[str]] = {
         "test_tree.test_what_has_no_end_is_stored_in_part_and_that_is_said",
     ],
     "the server, the connection or a lent engine has settings of its own": [
+        "test_settings.test_a_lent_engine_with_settings_of_its_own",
+        "test_settings.test_a_database_with_settings_of_its_own",
         "test_server_settings.test_a_postgresql_server_s_zone_and_date_style_change_no_time",
         "test_server_settings.test_names_sort_code_point_by_code_point_whatever_the_collation",
     ],

@@ -225,6 +225,7 @@ def test_every_graph_is_stored_in_bounded_time_and_memory(graph: Any) -> None:
     json.loads(to_json(graph))
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(graphs(), st.integers(0, 40), st.integers(0, 3_000))
 def test_no_graph_takes_more_than_its_budget(graph: Any, values: int, size: int) -> None:
