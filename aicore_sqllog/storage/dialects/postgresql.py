@@ -68,10 +68,14 @@ _SESSION = {
     "DateStyle": "ISO, MDY",  # psycopg reads instants in no other
     "IntervalStyle": "postgres",
     "TimeZone": "UTC",  # east of UTC the end of the year 9999 is past what Python's dates hold
-    "standard_conforming_strings": "on",
     "extra_float_digits": "1",  # with 0 or less a cost comes back rounded
 }
-"""What a server, a database, a role, a pooler or a lender may have set otherwise."""
+"""
+What a server, a database, a role, a pooler or a lender may have set otherwise.
+
+Not how backslashes in texts are read (``standard_conforming_strings``): psycopg2 and SQLAlchemy write them as it was
+when they connected.
+"""
 
 _WRITER_LIMITS = {"statement_timeout": "60s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"}
 _MIGRATION_LIMITS = {"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
