@@ -13,11 +13,11 @@ from tests.support.documents import blocks
 from tests.support.processes import run_python
 from tests.support.servers import ONE_OF_EACH, execute
 
+pytestmark = pytest.mark.slow
+
 OURS = ["llm_log_losses", "llm_messages", "llm_operations", "llm_sessions"]
 CUSTOMERS = """
 import sqlalchemy as sa
-
-pytestmark = pytest.mark.slow
 if "target_metadata" not in globals():
     your_metadata = target_metadata = sa.MetaData()
 sa.Table("customers", your_metadata, sa.Column("id", sa.Integer, primary_key=True))
