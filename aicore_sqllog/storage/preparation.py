@@ -3,6 +3,7 @@ A database made ready to be written to: there, with the tables that this version
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from aicore_sqllog.storage.connection import Place
 from aicore_sqllog.storage.create import create_if_missing
 from aicore_sqllog.storage.database import Database
 from aicore_sqllog.storage.dialects.generic import Purpose
+from aicore_sqllog.storage.dialects.lookup import dialect_of
 from aicore_sqllog.storage.engines import open_database
 from aicore_sqllog.storage.migrate import MigrateMode, Say, ensure_schema, upgrade
 from aicore_sqllog.storage.revisions import HEAD, Found, look
@@ -26,16 +28,17 @@ def prepare(database: Database, place: Place, options: Mapping[str, Any] | None,
     Make *database*, which is open at *place*, ready as *mode* says; where it is missing, ``"auto"`` creates it.
 
     Raises:
-        SchemaError, DatabaseError, sqlalchemy.exc.DBAPIError: If it is not and cannot be.
+        ConfigurationError, SchemaError, DatabaseError, sqlalchemy.exc.DBAPIError: If it is not and cannot be.
     """
 
     def ensure(connection: sa.Connection) -> None:
+        dialect_of(connection).refuse_unfit(connection)
         ensure_schema(connection, place.schema, mode, say)
 
     if mode != "auto":
         return database.run(ensure)
     try:
-        is_ready = database.run(lambda connection: _is_ready(connection, place.schema))
+        is_ready = database.run(partial(_is_ready, schema=place.schema))
     except sa.exc.DBAPIError as exc:
         _create(place, exc, say)
         is_ready = False
@@ -78,6 +81,7 @@ def migrate(
 
 
 def _is_ready(connection: sa.Connection, schema: str | None) -> bool:
+    dialect_of(connection).refuse_unfit(connection)
     try:
         found = look(connection, schema)
     except SchemaError:

@@ -218,6 +218,25 @@ def test_a_database_with_settings_of_its_own(url: str) -> None:
         execute(url, f"ALTER DATABASE {name} RESET ALL")
 
 
+@pytest.mark.backends("postgresql+psycopg2", "postgresql+psycopg", "postgresql+asyncpg")
+@pytest.mark.parametrize(("encoding", "is_refused"), [("LATIN1", True), ("SQL_ASCII", False)])
+def test_a_database_whose_encoding_cannot_hold_every_text_is_refused_by_name(
+    encoding: str, is_refused: bool, url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Else each record with such a text would be a dead letter, for no fault of its own."""
+    name = f"{make_url(url).database}_{encoding.lower()}"
+    execute(url, f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    handler = SQLLogHandler(make_url(url).set(database=name), shutdown_timeout=1)
+    try:
+        handler.handle(logging.makeLogRecord({"llm": {"model": "m", "messages": "Grüße 😀"}}))
+        assert handler.flush(10 if is_refused is False else 1) is not is_refused
+        assert handler.stats().dead_lettered == 0
+        assert (f"keeps texts in {encoding}" in capfd.readouterr().err) is is_refused
+    finally:
+        handler.close()
+        execute(url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.mark.backends("sqlite")
 @pytest.mark.parametrize("is_kept", [True, False], ids=["committed", "rolled back"])
 def test_the_one_connection_of_a_static_pool_in_the_middle_of_a_transaction(url: str, is_kept: bool) -> None:

@@ -160,6 +160,9 @@ class GenericDialect:
         """Whether *connection* reads without locks, and what it read may be out of date or torn by now."""
         return False
 
+    def refuse_unfit(self, connection: sa.Connection) -> None:
+        """Raise ConfigurationError if the database cannot hold every text, whatever is set on a connection."""
+
     # -- errors ------------------------------------------------------------------------------------
 
     def read_error(self, error: BaseException) -> Verdict | None:

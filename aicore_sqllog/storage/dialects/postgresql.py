@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
-from aicore_sqllog.errors import DatabaseError
+from aicore_sqllog.errors import ConfigurationError, DatabaseError
 from aicore_sqllog.storage.dialects.fast_inserts import FastInsert, insert_from_json
 from aicore_sqllog.storage.dialects.generic import (
     CONNECT_SECONDS,
@@ -76,6 +76,9 @@ What a server, a database, a role, a pooler or a lender may have set otherwise.
 Not how backslashes in texts are read (``standard_conforming_strings``): psycopg2 and SQLAlchemy write them as it was
 when they connected.
 """
+
+_HOLD_EVERY_TEXT = ("UTF8", "SQL_ASCII")
+"""Encodings of databases. The second keeps whatever bytes it gets, and gets UTF-8 from us."""
 
 _WRITER_LIMITS = {"statement_timeout": "60s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"}
 _MIGRATION_LIMITS = {"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
@@ -154,6 +157,14 @@ class PostgresqlDialect(GenericDialect):
 
     def insert_ignoring(self, model: type[Any]) -> sa.Insert:
         return postgresql.insert(model).on_conflict_do_nothing()
+
+    def refuse_unfit(self, connection: sa.Connection) -> None:
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+        if encoding not in _HOLD_EVERY_TEXT:
+            raise ConfigurationError(
+                f"The database {connection.engine.url.database!r} keeps texts in {encoding}, in which not every text "
+                "can be stored, and that cannot be changed. Give one that was created with ENCODING 'UTF8'."
+            )
 
     def fast_insert(self, connection: sa.Connection) -> FastInsert | None:
         return insert_from_json
