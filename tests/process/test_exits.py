@@ -8,11 +8,11 @@ import pytest
 from tests.support.processes import run_python
 from tests.support.servers import ONE_OF_EACH, execute
 
+pytestmark = pytest.mark.slow
+
 SETUP = """
 import logging, sys
 from aicore_sqllog import SQLLogHandler
-
-pytestmark = pytest.mark.slow
 log = logging.getLogger("app"); log.setLevel("INFO"); log.addHandler(SQLLogHandler(sys.argv[1]))
 def call(): log.info("call", extra={"provider": "p", "model": "m"})
 """

@@ -15,6 +15,8 @@ import pytest
 from tests.support.processes import run_python, wait_until
 from tests.support.servers import ONE_OF_EACH, execute, free_port
 
+pytestmark = pytest.mark.slow
+
 SERVERS = pytest.mark.backends("postgresql+psycopg2", "mysql+pymysql")
 
 SETUP = """
@@ -22,8 +24,6 @@ import gc, logging, os, sys, threading, time, warnings
 warnings.filterwarnings("ignore", "This process", DeprecationWarning)  # that a process with threads forks is the test
 import aicore_sqllog
 from aicore_sqllog import SQLLogHandler
-
-pytestmark = pytest.mark.slow
 URL = sys.argv[1] if len(sys.argv) > 1 and "://" in sys.argv[1] else os.environ["TEST_URL"]
 log = logging.getLogger("app"); log.setLevel("INFO"); log.propagate = False
 def call(model): log.info("call", extra={"provider": "p", "model": model, "response": "r"})
