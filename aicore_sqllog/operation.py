@@ -14,6 +14,7 @@ from aicore_sqllog.capture.context import as_text, current_owner, enter, inside,
 from aicore_sqllog.capture.fields import NOTES_KEY, require_fields
 from aicore_sqllog.capture.messages import as_items
 from aicore_sqllog.capture.operation_record import SURROUNDING, AnyLogger, add_notes, add_surroundings, log_record
+from aicore_sqllog.capture.silence import tell_if_nothing_was_recorded
 from aicore_sqllog.capture.unfinished import note_begun, note_ended
 from aicore_sqllog.capture.wrapping import wrap
 from aicore_sqllog.process.notices import Notices
@@ -138,6 +139,8 @@ class OperationScope:
             self._changes["captures_content"] = False
         self._first_token_at: float | None = None
         self._is_logged = False
+        # What has operations inside, or a type of its own such as an agent or a tool, is no call of a model itself.
+        self._is_call = fields.get("operation_type") == _DEFAULT_TYPE and ("model" in fields or "provider" in fields)
         self._awaited: weakref.ref[Watch] | None = None
 
     def record(self, response: R) -> R:
@@ -194,6 +197,9 @@ class OperationScope:
     def _begin(self) -> "OperationScope":
         changes: dict[str, Any] = {**self._changes, "operation_id": self.operation_id}
         changes["operation_run_id"] = self._run_id
+        around = current_owner(OperationScope)
+        if around is not None:
+            around._is_call = False
         if "session_id" in changes:
             changes["metadata"] = None  # what is around belongs to another session
         self._scope = enter(self, **changes)
@@ -234,6 +240,8 @@ class OperationScope:
         error = exc if exc is not None or last is None else last.error
         try:
             fields = self._fields(ended_at, error)
+            if error is None and self._is_call and not self._answers and not self._watches:
+                tell_if_nothing_was_recorded(fields)
             with inside(self._scope.outer):
                 log_record(self._logger, fields, error)
         except Exception as fault:

@@ -9,6 +9,7 @@ from typing import Any
 from aicore_sqllog.capture.context import Scope
 from aicore_sqllog.capture.failure import describe_exception
 from aicore_sqllog.capture.fields import NOTES_KEY
+from aicore_sqllog.capture.silence import tell_if_not_enabled
 from aicore_sqllog.values.freeze import thaw
 
 __all__ = ["SURROUNDING", "AnyLogger", "add_notes", "add_surroundings", "log_record"]
@@ -63,8 +64,10 @@ def log_record(logger: AnyLogger, fields: dict[str, Any], error: BaseException |
     said = (fields["operation_type"], fields.get("model") or fields.get("response_model"), fields.get("status", "done"))
     if fields.get("status") == "error" and not fields.get("error_message"):
         fields["error_message"] = _MESSAGE % said  # a queue puts the traceback into the message itself
+    level = logging.ERROR if is_error and not is_cancelled else logging.INFO
+    tell_if_not_enabled(logger, level)
     logger.log(
-        logging.ERROR if is_error and not is_cancelled else logging.INFO,
+        level,
         _MESSAGE,
         *said,
         exc_info=None if is_cancelled else error,

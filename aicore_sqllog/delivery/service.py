@@ -21,7 +21,7 @@ from aicore_sqllog.delivery.report import Report
 from aicore_sqllog.delivery.sink import RecordSink
 from aicore_sqllog.delivery.stats import HandlerStats
 from aicore_sqllog.process import end
-from aicore_sqllog.process.notices import Notices
+from aicore_sqllog.process.notices import Notices, Tell
 
 if TYPE_CHECKING:
     from aicore_sqllog.storage.connection import Place
@@ -164,6 +164,11 @@ class DeliveryService:
         with end.waiting(self._seconds(None)) as seconds:
             self.worker.finish(monotonic() + seconds)
         self._report.end(self._buffer.counts())
+
+    @property
+    def tell(self) -> Tell:
+        """How a person is told, as the handler's owner wants it."""
+        return self._notices.tell
 
     def restart_in_child(self) -> None:
         """In a forked child: begin anew, and leave buffer, thread and connections to the parent."""

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from aicore_sqllog.process import hooks
+from aicore_sqllog.process.notices import Tell
 
-__all__ = ["Ending", "Living", "flush_all", "is_ending", "waiting", "watch"]
+__all__ = ["Ending", "Living", "flush_all", "is_ending", "say", "waiting", "watch"]
 
 
 class Living(Protocol):
@@ -27,6 +28,10 @@ class Living(Protocol):
     def finish(self) -> None:
         """At the end of the process: write what waits, and say what could not be stored."""
 
+    @property
+    def tell(self) -> Tell:
+        """How a person is told, as the handler's owner wants it."""
+
     def restart_in_child(self) -> None:
         """In a forked child: begin anew, and leave queue, thread and connections to the parent."""
 
@@ -37,6 +42,13 @@ _LIVE: "weakref.WeakSet[Living]" = weakref.WeakSet()
 def watch(handler: Living) -> None:
     """Have *handler* finished at the end of the process, and begin anew in a forked child, as long as it lives."""
     _LIVE.add(handler)
+
+
+def say(reason: str, text: str) -> None:
+    """Tell a person something that is no handler's alone, once each way that a handler has; nobody where none lives."""
+    for tell in {handler.tell for handler in _living()}:
+        with contextlib.suppress(Exception):  # there may be no stderr, or a fault in the application's function
+            tell(reason, text)
 
 
 def flush_all() -> None:

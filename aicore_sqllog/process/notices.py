@@ -36,7 +36,7 @@ class Notices:
     """
 
     def __init__(self, tell: Tell = tell_on_stderr) -> None:
-        self._tell = tell
+        self.tell = tell
         self._last: dict[str, float] = {}
         self._lock = threading.Lock()
         hooks.in_child(hooks.Child.STATE, self.restart_in_child)
@@ -47,7 +47,7 @@ class Notices:
             return False
         # There may be no stderr, or a closed one, or a fault in the application's function; no reason to fail.
         with contextlib.suppress(Exception):
-            self._tell(reason, text)
+            self.tell(reason, text)
         return True
 
     def note_redactor_failure(self, what: str) -> None:

@@ -3,6 +3,7 @@ What a database's error means, and what a person can do about it; told without p
 """
 
 import codecs
+import socket
 from typing import TypeVar
 
 from sqlalchemy import exc as sa_exc
@@ -10,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 
 from aicore_sqllog.errors import SQLLogError
 from aicore_sqllog.storage.dialects.lookup import KNOWN
-from aicore_sqllog.storage.kinds import CHARACTER_SET, NO_FOLDER, Fault, Kind
+from aicore_sqllog.storage.kinds import CHARACTER_SET, NO_FOLDER, UNREACHABLE, Fault, Kind
 
 __all__ = ["Fault", "Kind", "diagnose", "summarize", "without_values"]
 
@@ -68,6 +69,8 @@ def diagnose(exc: BaseException) -> Fault:
         return Fault(Kind.POISON, summary)
     if isinstance(exc, FileNotFoundError | PermissionError | NotADirectoryError | IsADirectoryError):
         return Fault(NO_FOLDER.kind, summary, NO_FOLDER.remedy)
+    if isinstance(exc, ConnectionRefusedError | socket.gaierror):
+        return Fault(UNREACHABLE.kind, summary, UNREACHABLE.remedy)
     if isinstance(exc, SQLAlchemyError | OSError | TimeoutError | MemoryError):
         return Fault(Kind.TRANSIENT, summary)
     return Fault(Kind.UNEXPECTED, summary, "This is not expected: please report it.")

@@ -36,6 +36,7 @@ from aicore_sqllog.storage.kinds import (
     READ_ONLY,
     RIGHTS,
     TRANSIENT,
+    UNREACHABLE,
     Verdict,
 )
 
@@ -248,6 +249,7 @@ _VERDICTS: Mapping[int, Verdict] = {
     **dict.fromkeys((1290, 1792, 1836), READ_ONLY),
     **dict.fromkeys((1021, 1114), DISK_FULL),
     **dict.fromkeys((1153, 1301), OVERSIZE),
+    **dict.fromkeys((2002, 2003, 2005), UNREACHABLE),
     **dict.fromkeys((1048, 1062, 1264, 1265, 1292, 1364, 1366, 1406, 1451, 1452, 1526, 1644, 3140, 3819, 4025), POISON),
 }
 """By error number."""

@@ -37,6 +37,7 @@ from aicore_sqllog.storage.kinds import (
     READ_ONLY,
     RIGHTS,
     TRANSIENT,
+    UNREACHABLE,
     Verdict,
 )
 
@@ -173,8 +174,12 @@ class PostgresqlDialect(GenericDialect):
         state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
         if isinstance(state, str):
             return _VERDICTS.get(state) or _VERDICTS.get(state[:2], TRANSIENT)
-        said = str(error).partition("FATAL:")[2]
-        return next((verdict for words, verdict in _LIBPQ_TEXTS if words in said), None)
+        if not hasattr(error, "sqlstate") and not hasattr(error, "pgcode"):
+            return None
+        # Without a code it was met on connecting: what a server said follows "FATAL:", else there was none to say it.
+        _, has_answered, said = str(error).partition("FATAL:")
+        verdicts = (verdict for words, verdict in _LIBPQ_TEXTS if words in said)
+        return next(verdicts, None) if has_answered else UNREACHABLE if _is_operational(error) else None
 
     def says_database_is_missing(self, url: URL, error: DBAPIError) -> bool:
         if getattr(error.orig, "sqlstate", None) == _UNKNOWN_DATABASE:
@@ -253,6 +258,11 @@ _VERDICTS: Mapping[str, Verdict] = {
     **dict.fromkeys(("27", "38", "39", "44", "P0"), POISON),  # a trigger's, a function's, a view's refusal
 }
 """By SQLSTATE, or its first two characters."""
+
+
+def _is_operational(error: BaseException) -> bool:
+    return any(kind.__name__ == "OperationalError" for kind in type(error).__mro__)
+
 
 _LIBPQ_TEXTS = (
     ("password", PASSWORD),
