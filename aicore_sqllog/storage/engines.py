@@ -70,9 +70,8 @@ def async_reader_engine(place: Place) -> "AsyncEngine":
     from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
     if isinstance(place.borrowed, AsyncEngine):
-        if place.schema is None and "schema_translate_map" not in place.borrowed.get_execution_options():
-            return place.borrowed
-        return place.borrowed.execution_options(schema_translate_map={None: place.schema})
+        needed = _needed_options(place.borrowed.get_execution_options(), place)
+        return place.borrowed.execution_options(**needed) if needed else place.borrowed
     url = _reading_url(place, asynchronous=True)
     engine = create_async_engine(url, **_settings(url, place, Purpose.READ, {"poolclass": NullPool}))
     dialect_of(url).prepare_engine(engine.sync_engine, url, Purpose.READ)
@@ -84,12 +83,10 @@ def _settings(url: sa.URL, place: Place, purpose: Purpose, options: Mapping[str,
     dialect, driver = dialect_of(url), url.drivername.partition("+")[2]
     defaults = {name: value for name, value in dialect.connect_args(driver, purpose).items() if name not in url.query}
     settings = {"hide_parameters": True, **dialect.engine_settings(driver, purpose), **_without_autocommit(options)}
-    if place.schema is not None:
+    given = settings.get("execution_options") or {}
+    if needed := _needed_options(given, place):
         # Added to the user's own, whose map is for tables of other names of schemas than ours.
-        settings["execution_options"] = {
-            **settings.get("execution_options", {}),
-            "schema_translate_map": {None: place.schema},
-        }
+        settings["execution_options"] = {**given, **needed}
     connect_args = {**defaults, **options.get("connect_args", {}), **dialect.required_connect_args(driver)}
     return {**settings, "connect_args": connect_args}
 
@@ -132,10 +129,22 @@ def _create_async(place: Place, options: Mapping[str, Any], purpose: Purpose) ->
 def _lent(engine: Engine, place: Place) -> Engine:
     """Return a lent engine such that our tables are found in the schema asked for; the lender's is unchanged."""
     engine = without_shared_transactions(engine)
-    options = engine.get_execution_options()
-    if place.schema is None and "schema_translate_map" not in options:
-        return engine
-    return engine.execution_options(schema_translate_map={None: place.schema})
+    needed = _needed_options(engine.get_execution_options(), place)
+    return engine.execution_options(**needed) if needed else engine
+
+
+def _needed_options(found: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """Return the options that ours must be over those of an engine's maker."""
+    needed: dict[str, Any] = {}
+    if place.schema is not None or "schema_translate_map" in found:
+        needed["schema_translate_map"] = {None: place.schema}
+    if found.get("stream_results") or found.get("yield_per"):
+        needed |= _NO_STREAMING
+    return needed
+
+
+_NO_STREAMING = {"stream_results": False, "yield_per": None}
+"""A cursor on the server takes queries alone: PostgreSQL refuses each other statement through it."""
 
 
 def _reading_url(place: Place, *, asynchronous: bool) -> sa.URL:

@@ -39,6 +39,9 @@ SERVER_SETTINGS = {
         "SET NAMES latin1",
         "SET SESSION autocommit = 1",
         "SET SESSION foreign_key_checks = 0",
+        "SET SESSION sql_safe_updates = 1",
+        "SET SESSION default_storage_engine = MyISAM",
+        "SET SESSION max_statement_time = 3",
     ],
     "sqlite": ["PRAGMA foreign_keys = ON", "PRAGMA synchronous = OFF", "PRAGMA case_sensitive_like = ON"],
 }
@@ -159,6 +162,27 @@ def test_a_lent_engine_at_autocommit_stores_a_batch_whole_or_not_at_all(
     engine.dispose()
 
 
+@pytest.mark.backends("postgresql+psycopg2", "postgresql+psycopg", "mysql+pymysql")
+@pytest.mark.parametrize("option", [{"stream_results": True}, {"yield_per": 2}], ids=str)
+def test_an_engine_that_streams_every_result(option: dict[str, Any], url: str) -> None:
+    engine = sa.create_engine(require(make_url(url), asynchronous=False), execution_options=option)
+    log_calls(engine)
+    check(read(engine))
+    log_calls(url, engine_options={"execution_options": option})
+    assert len(read(engine)) == 2 * len(MODELS)
+    assert engine.get_execution_options() == option
+    engine.dispose()
+
+
+@pytest.mark.backends("mysql+pymysql")
+def test_names_are_sorted_to_their_ends(url: str) -> None:
+    log_calls(url)
+    execute(url, "UPDATE llm_operations SET model = concat('claude-opus-', 9 - action_id)")
+    with lent_engine(url, "SET SESSION max_sort_length = 8") as engine, LogReader(engine) as reader:
+        models = reader.operations(order_by="model")["model"].to_list()
+    assert models == sorted(models)
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -203,6 +227,7 @@ def test_a_database_with_settings_of_its_own(url: str) -> None:
         for options in (
             {"init_command": "SET NAMES latin1"},
             {"init_command": "SET sql_mode = '', sql_select_limit = 1"},
+            {"init_command": "SET sql_safe_updates = 1, default_storage_engine = MyISAM, max_statement_time = 3"},
         ):
             execute_clean(url)
             log_calls(url + "?charset=latin1", engine_options={"connect_args": options})

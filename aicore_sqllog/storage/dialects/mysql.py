@@ -54,6 +54,9 @@ _SESSION: dict[str, Any] = {
     "time_zone": "+00:00",
     "autocommit": 0,
     "foreign_key_checks": 1,
+    "sql_safe_updates": 0,  # refuses the insert that leaves rows that are there as they are
+    "default_storage_engine": "InnoDB",  # others keep half of a batch that failed
+    "max_sort_length": 1024,  # with less, names are sorted by how they begin
     "sql_select_limit": 2**64 - 1,  # a lower one cuts a frame, and says nothing
     "innodb_lock_wait_timeout": _LOCK_SECONDS,
     "lock_wait_timeout": _LOCK_SECONDS,
@@ -126,7 +129,8 @@ class MysqlDialect(GenericDialect):
         if taken != 1:
             raise SchemaError("Another process has been migrating the tables for a minute. This is tried again.")
         try:
-            yield
+            with _without_statement_limit(connection):
+                yield
         finally:
             with suppress(SQLAlchemyError):  # it ends with the connection if that is gone
                 connection.scalar(sa.select(sa.func.release_lock(lock)))
@@ -183,6 +187,21 @@ class MysqlDialect(GenericDialect):
         if length is None:
             return mysql.LONGTEXT(charset="utf8mb4", collation=collation)
         return mysql.VARCHAR(length, charset="utf8mb4", collation=collation)
+
+
+@contextmanager
+def _without_statement_limit(connection: sa.Connection) -> Iterator[None]:
+    """Let a statement take what it takes: MariaDB's limit, unlike MySQL's, is for an index on a large table too."""
+    if not getattr(connection.dialect, "is_mariadb", False):
+        yield
+        return
+    found = connection.exec_driver_sql("SELECT @@SESSION.max_statement_time").scalar_one()
+    connection.exec_driver_sql("SET SESSION max_statement_time = 0")
+    try:
+        yield
+    finally:
+        with suppress(SQLAlchemyError):
+            connection.exec_driver_sql(f"SET SESSION max_statement_time = {found}")
 
 
 def _set_session(connection: sa.Connection, values: Mapping[str, Any]) -> None:
