@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from aicore_sqllog.errors import SchemaError
+from aicore_sqllog.record.columns import COLUMNS
 from aicore_sqllog.storage.models import metadata
 
 __all__ = ["DOCUMENTED", "HEAD", "REVISIONS", "VERSION_TABLE", "Found", "look", "refuse_unusable"]
@@ -105,8 +106,13 @@ def _recognise(found: Mapping[str, set[str]]) -> str | None:
             raise _not_ours(table, missing)
     if not DOCUMENTED.keys() <= found.keys():
         return None
-    is_whole = all(columns <= found.get(table, set()) for table, columns in _columns_of_models().items())
-    return HEAD if is_whole else "0001"
+    there = {(table, name) for table, columns in found.items() for name in columns}
+    return max(revision for revision in REVISIONS if _columns_of(revision) <= there)
+
+
+def _columns_of(revision: str) -> set[tuple[str, str]]:
+    """Return table and name of each column that *revision* has."""
+    return {(column.table, column.name) for column in COLUMNS if column.revision <= revision}
 
 
 def _not_ours(table: str, missing: list[str]) -> SchemaError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import cast
 
 import pytest
@@ -12,7 +13,10 @@ from aicore_sqllog import LlmMessage, LlmOperation, LlmSession, metadata
 from aicore_sqllog.capture.fields import FIELD_DESCRIPTIONS, FIELDS
 from aicore_sqllog.cli import main
 from aicore_sqllog.record.columns import COLUMNS, LOSSES, MESSAGES, OPERATIONS, SESSIONS, Column, ColumnKind
+from aicore_sqllog.storage.migrations import versions
+from aicore_sqllog.storage.migrations.runner import SCRIPTS
 from aicore_sqllog.storage.models import LlmLogLoss
+from aicore_sqllog.storage.revisions import REVISIONS
 from aicore_sqllog.storage.types import Id, Json, Name, Text, UtcDateTime
 
 TYPES: dict[ColumnKind, tuple[type, ...]] = {
@@ -47,7 +51,8 @@ def test_the_tables_are_all_that_there_are() -> None:
 
 def test_each_revision_adds_the_columns_that_are_said_to_be_its_own(path: Path) -> None:
     url = f"sqlite:///{path}"
-    for revision in ("0001", "0002"):
+    assert {column.revision for column in COLUMNS} == set(REVISIONS)
+    for revision in REVISIONS:
         assert main(["upgrade", "--connection", url, revision]) == 0
         engine = sa.create_engine(url)
         inspector = sa.inspect(engine)
@@ -55,6 +60,16 @@ def test_each_revision_adds_the_columns_that_are_said_to_be_its_own(path: Path) 
         found = {(name, column["name"]) for name in tables for column in inspector.get_columns(name)}
         engine.dispose()
         assert found == {(column.table, column.name) for column in COLUMNS if column.revision <= revision}
+
+
+def test_every_revision_that_lies_in_the_folder_is_entered_where_revisions_are_run_and_named() -> None:
+    files = (Path(versions.__file__).parent).glob("r*.py")
+    assert sorted(path.stem for path in files) == [script.__name__.rpartition(".")[2] for script in modules()]
+    assert tuple(script.REVISION for script in SCRIPTS) == REVISIONS
+
+
+def modules() -> list[ModuleType]:
+    return [cast(ModuleType, script) for script in SCRIPTS]
 
 
 def test_a_field_and_a_filter_have_one_column_each() -> None:

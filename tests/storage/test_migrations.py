@@ -306,7 +306,7 @@ def test_a_downgrade_says_what_it_drops_and_asks(
     assert main(["downgrade", "0001", "--yes", *connection]) == 0
     assert main(["downgrade", "0002", *connection]) == 2
     assert "no way down to 0002" in capsys.readouterr().err
-    execute(url, f"UPDATE {VERSION_TABLE} SET version_num = '0003'")
+    execute(url, f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
     assert main(["downgrade", "0001", "--yes", *connection]) == 2
     assert "which this version does not know" in capsys.readouterr().err
 
