@@ -24,6 +24,8 @@ JSON_DEPTH = 28
 MAX_SECONDS = 1.0
 """For the application's own code, that of lazy sequences and mappings, which may take any time for each item."""
 
+_TOO_SLOW = "<what follows was left out: it took too long to read>"
+
 ALWAYS_KEPT = 1_024
 """Bytes of a text that is kept whatever is left: names and the like are never cut."""
 
@@ -77,12 +79,15 @@ class Budget:
         """Yield of *items*, whose class is the application's, what may be read; then a marker if there were more."""
         if self._deadline is None:
             self._deadline = monotonic() + MAX_SECONDS
+        if monotonic() > self._deadline + MAX_SECONDS:  # each of many waiting could make more, for ever
+            yield LeftOut(_TOO_SLOW)
+            return
         most, iterator = (self.values + 1) // 2, iter(items)
         for item in islice(iterator, most):
             yield item
             self.values -= 1
             if monotonic() > self._deadline:
-                yield LeftOut("<what follows was left out: it took too long to read>")
+                yield LeftOut(_TOO_SLOW)
                 return
         for _ in islice(iterator, 1):
             yield LeftOut("<what follows was left out: it is too large>")

@@ -258,3 +258,29 @@ def test_what_is_plain_stays_as_it_is(value: Any) -> None:
 
 def test_user_made_containers_and_texts_are_what_they_are() -> None:
     assert to_plain(UserDict(a=UserList([UserString("x")]))) == {"a": ["x"]}
+
+
+class Offspring(Mapping[str, object]):
+    """A mapping each of whose values is made when it is read, and is another."""
+
+    reads = 0
+
+    def __getitem__(self, key: str) -> object:
+        type(self).reads += 1
+        return Offspring()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter("abc")
+
+    def __len__(self) -> int:
+        return 3
+
+
+def test_mappings_that_make_others_are_not_read_on_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aicore_sqllog.values.limits.MAX_SECONDS", 0.0)
+    Offspring.reads = 0
+
+    found = to_json(Offspring())
+
+    assert "took too long" in found
+    assert Offspring.reads < 10
