@@ -156,6 +156,8 @@ class OperationScope:
         """Set fields of the record; they win over what a response tells. Extras are added to those there are."""
         require_fields(fields)
         self._consents.append(to_consent(fields.get("capture_content")))
+        if not self._consents[-1]:  # what is logged inside from now on speaks of the same texts
+            self._scope.surroundings = self._scope.surroundings._replace(captures_content=False)
         self._given.append(freeze((fields,))[0])
 
     def first_token(self) -> None:

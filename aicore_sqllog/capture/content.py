@@ -17,7 +17,7 @@ from aicore_sqllog.record.notes import OWN_KEY
 from aicore_sqllog.values import ids
 from aicore_sqllog.values.convert import to_consent, to_text
 from aicore_sqllog.values.freeze import thaw
-from aicore_sqllog.values.json import dump_json
+from aicore_sqllog.values.json import dump_json, to_json
 from aicore_sqllog.values.limits import Budget
 from aicore_sqllog.values.plain_check import is_plain
 from aicore_sqllog.values.scalars import LEAVES, plain_leaf
@@ -57,6 +57,9 @@ class Content:
         self.fields["capture_content"] = consents and self.fields.get("capture_content") is not False
         rest.pop(NOTES_KEY, None)
         extras = rest.pop("extras", None)
+        for held in (extras, rest.get(GROUP_KEY)):  # a wish that stands in the wrong place is one
+            if isinstance(held, dict) and not to_consent(held.get("capture_content")):
+                self.fields["capture_content"] = False
         if isinstance(extras, dict):
             self._add_to(self.extras, extras)
         elif extras is not None:
@@ -168,6 +171,8 @@ def sort_content(snapshot: Snapshot) -> Content:
         content.add(grouped)
     elif grouped is not None:
         content.invalid[GROUP_KEY] = grouped
+        if "capture_content" in to_json(grouped):  # it cannot be read, and may say that no texts are wanted
+            content.fields["capture_content"] = False
     content.add(loose)
     content.resolve_aliases()
     content.make_plain()

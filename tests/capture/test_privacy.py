@@ -427,3 +427,35 @@ def test_a_fault_of_our_own_keeps_the_text_back(
     assert handler.flush()
     assert handler.stats().committed == 3
     check_absent(CANARY, path, capfd)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": "a-private-text", "extras": {"capture_content": False}},
+        {"messages": "a-private-text", "llm": {"capture_content": False}},
+        json.dumps({"messages": "a-private-text", "capture_content": False}),
+        [("messages", "a-private-text"), ("capture_content", False)],
+    ],
+    ids=["extras", "nested group", "JSON text", "pairs"],
+)
+def test_a_wish_in_the_wrong_place_is_heeded(
+    fields: object, make_handler: MakeHandler, log: logging.Logger, path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    handler = make_handler()
+    log.info("m", extra={"llm": fields})
+
+    assert handler.flush(10)
+    check_absent("a-private-text", path, capfd)
+
+
+def test_a_wish_that_an_operation_is_told_holds_for_what_is_logged_inside(
+    make_handler: MakeHandler, log: logging.Logger, path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    handler = make_handler()
+    with llm_operation(log) as op:
+        op.set(capture_content=False)
+        log.info("m", extra={"llm": {"messages": "a-private-text"}})
+
+    assert handler.flush(10)
+    check_absent("a-private-text", path, capfd)
