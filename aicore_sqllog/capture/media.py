@@ -12,18 +12,24 @@ import hashlib
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 from aicore_sqllog.capture.media_types import is_varied, type_of_base64, type_of_bytes
 from aicore_sqllog.values.tree import Node
 
 __all__ = ["DATA_KEYS", "describe_data", "may_hold_media"]
 
+_LINES = r"(?:[A-Za-z0-9+/_-]{60,128}(?:\r?\n|(?:\\r)?\\n))"
+"""Base64 as mail has it, in lines; within JSON text their ends are escaped."""
+
 _DATA_URL = re.compile(
     r"data:(?P<type>[\w.+-]{1,60}/[\w.+-]{1,100})?(?:;[\w.+-]{1,60}=[^;,\s]{0,200}){0,5};base64,"
-    r"(?P<data>[A-Za-z0-9+/_-]{0,}={0,2})",
+    rf"(?P<data>{_LINES}*+(?:[A-Za-z0-9+/_-]++|\\/|%2[BbFf])*+(?:=|%3[Dd]){{0,2}})",
     re.ASCII | re.IGNORECASE,
 )
-_RUN = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{512,}={0,2}")
+_RUN = re.compile(
+    rf"(?:(?<![A-Za-z0-9+/_\\-])|(?<=\\n)|(?<=\\)(?=/))(?:{_LINES}{{7,}}+[A-Za-z0-9+/_-]*|[A-Za-z0-9+/_-]{{512,}})={{0,2}}"
+)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{60}[A-Za-z0-9+/_\r\n-]*={0,2}\s*", re.ASCII)
 
 _SHORTEST_RUN = 512
@@ -80,6 +86,8 @@ def may_hold_media(text: str) -> bool:
 
 def _describe_bytes(data: bytes, declared: str | None, node: Node) -> object:
     found = declared or type_of_bytes(data)
+    if found is None and len(data) >= _SHORTEST_BYTES and data.isascii() and _BASE64.fullmatch(text := data.decode()):
+        return data if (found := type_of_base64(text)) is None else _describe(_decode(text), found)
     if found is None and len(data) >= _SHORTEST_BYTES and _is_binary(data):
         found = _type_around(node) or "application/octet-stream"
     return data if found is None else _describe(data, found)
@@ -105,11 +113,11 @@ def _url_inside(found: re.Match[str]) -> str:
 
 
 def _run_inside(found: re.Match[str]) -> str:
-    run = found.group()
+    run = _joined(found.group())
     media_type = type_of_base64(run)
     if media_type is None and len(run) >= _SHORTEST_ANYWHERE and _is_unmarked_media(run):
         media_type = "application/octet-stream"
-    return run if media_type is None else _said(run, media_type)
+    return found.group() if media_type is None else _said(run, media_type)
 
 
 def _is_unmarked_media(text: str) -> bool:
@@ -183,9 +191,16 @@ def _describe(raw: bytes, media_type: str) -> object:
     return {"media_type": media_type, "size": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}
 
 
+def _joined(text: str) -> str:
+    """Return base64 without the ends of its lines and the escapes of JSON and URLs."""
+    if "\\" in text:
+        text = text.replace("\\r", "").replace("\\n", "").replace("\\/", "/")
+    return unquote(text) if "%" in text else text.replace("\r", "").replace("\n", "")
+
+
 def _decode(data: str) -> bytes:
     """Return the bytes of base64 text of either alphabet; those of the text itself if it is none."""
-    text = data.translate(_NOT_STANDARD) if data.isascii() else data
+    text = _joined(data).translate(_NOT_STANDARD) if data.isascii() else data
     text = text.rstrip("=")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)

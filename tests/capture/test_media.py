@@ -129,3 +129,37 @@ def test_what_a_provider_wants_back_stays(part: dict[str, Any]) -> None:
 
     expected = {name: "base64:" + b64(v) if isinstance(v, bytes) else v for name, v in part.items()}
     assert kept == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "look:\n" + base64.encodebytes(PNG).decode() + "\nend",
+        json.dumps({"a": "look:\n" + base64.encodebytes(PNG).decode()}),
+        json.dumps({"a": base64.encodebytes(PNG).decode().replace("\n", "\r\n")}),
+        "see data:image/png;base64," + base64.encodebytes(PNG).decode(),
+        "see data:image/png;base64," + b64(PNG).replace("/", "\\/"),
+        "data:image/png;base64," + b64(PNG).replace("/", "%2F").replace("+", "%2B").replace("=", "%3D"),
+        b64(PNG).encode(),
+    ],
+    ids=[
+        "lines",
+        "lines in JSON",
+        "CRLF in JSON",
+        "URL in lines",
+        "URL in PHP's JSON",
+        "URL escaped",
+        "bytes of base64",
+    ],
+)
+def test_base64_in_lines_and_escaped_is_described(text: str | bytes) -> None:
+    said = everything(record(messages=[{"role": "user", "content": [{"type": "note", "x": text}]}]))
+
+    assert len(said) < 1_500
+    assert hashlib.sha256(PNG).hexdigest() in said
+
+
+def test_words_after_an_inline_image_stay() -> None:
+    said = everything(record(messages=f"data:image/png;base64,{b64(PNG)}\nWhat is this?"))
+
+    assert "What is this?" in said
