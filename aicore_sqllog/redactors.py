@@ -14,8 +14,8 @@ __all__ = ["card_numbers", "email_addresses", "keys_and_tokens", "phone_numbers"
 _SECRET, _EMAIL, _CARD, _PHONE = "[secret]", "[email]", "[card]", "[phone]"
 
 
-_AFTER_ESCAPE = r"(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2})"
-r"""The letter of an escape is no part of the word behind it: ``\n`` in JSON, ``%3D`` in a URL."""
+_AFTER_ESCAPE = r"(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2})|(?<=%25[0-9A-Fa-f]{2})"
+r"""The letter of an escape is no part of the word behind it: ``\n`` in JSON, ``%3D`` and ``%253D`` in a URL."""
 
 
 def _starting(prefix: str, rest: str) -> re.Pattern[str]:
@@ -29,7 +29,7 @@ _SHORTEST = 15
 _SHORT_SECRETS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
     (("bearer",), re.compile(r"(?i)(?<=bearer)(?:[ \t]{1,4}|%20|\+)[A-Za-z0-9._~+/=-]{8,}")),
     (("basic",), re.compile(r"(?i)(?<=basic)(?:[ \t]{1,4}|%20)[A-Za-z0-9+/]{16,}={0,2}")),
-    (("://",), re.compile(r"(?<=://)[^\s/:@\"\\]{0,100}:[^\s/@\"\\]{1,300}(?=@)")),
+    (("://",), re.compile(r"(?<=://)[^\s/:@\"\\]{0,100}:[^\s/\"\\]{1,300}(?=@)")),
     (
         ("%3a%2f%2f",),
         re.compile(r"(?i)(?<=%3a%2f%2f)(?:(?!%3a|%40)[^\s/@\"]){0,100}%3a(?:(?!%40)[^\s/@\"]){1,300}(?=%40)"),

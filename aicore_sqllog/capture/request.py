@@ -20,18 +20,26 @@ _SCHEMAS = frozenset({"tools", "functions", "response_format"})
 """Here a mapping that is called ``token`` is the schema of an argument, and no token."""
 
 _HEADER_NAMES = ("name", "key", "header")
-"""Where a header that is a mapping has its name; what it holds stands at ``value``."""
+_HEADER_VALUES = ("value", "values", "val")
+"""Where a header that is a mapping has its name, and what it holds."""
 
 _SECRET_WORD = r"(?:key|token|secret|passw(?:or)?d|passphrase|authorization|cookie)s?"
 _QUERY_SECRET = re.compile(
-    rf"(?i)(?:(?<=[?&])|(?<=%3f)|(?<=%26))([\w-]{{0,40}}(?:{_SECRET_WORD}|sig|signature)(?:=|%3d))"
-    r"(?:(?!%26)[^&\s\"'\\])+"
+    rf"(?i)(?:(?<=[?&])|(?<=%3f)|(?<=%26)|(?<=%253f)|(?<=%2526))"
+    rf"([\w-]{{0,40}}(?:{_SECRET_WORD}|sig|signature)(?:=|%3d|%253d))(?:(?!%26|%2526)[^&\s\"'\\])+"
 )
 _QUOTED_SECRET = re.compile(rf"(?i)({_SECRET_WORD}[\"'\\]{{0,4}}\s{{0,2}}[:=]\s{{0,2}}\\{{0,3}}[\"'])[^\"'\\]+")
 """As in the ``repr`` of a client, ``Client(api_key='…')``, and in JSON, be it escaped."""
 
 _ASSIGNED_SECRET = re.compile(rf"(?i)(?<![\w?&-])([\w-]{{0,40}}{_SECRET_WORD}=)(?![\"'])[^\s&,;)\"'\\]{{6,}}")
 """As in a file of settings: ``OPENAI_API_KEY=…``."""
+
+
+_WRITTEN_OUT = re.compile(
+    r"(?im)((?:^|[\"'])[ \t]{0,40}(?:authorization|proxy-authorization|cookie|set-cookie|password|"
+    rf"[\w-]{{1,40}}[_-](?:{_SECRET_WORD}))[ \t]?:[ \t]{{1,4}})(?![\"'])[^\s\"'][^\r\n\"']*"
+)
+"""As in a header and in YAML: ``X-Api-Key: …``, to the end of the line."""
 
 
 def lift_request(fields: dict[str, Any]) -> object:
@@ -52,10 +60,10 @@ def without_secrets(value: Any, *, in_schema: bool = False) -> Any:
     if isinstance(value, str):
         return _clean_text(value)
     if isinstance(value, dict):
-        if any(is_secret_name(value.get(name)) for name in _HEADER_NAMES) and "value" in value:
-            value = {name: item for name, item in value.items() if name != "value"}
+        if any(is_secret_name(item) for name, item in value.items() if name.lower() in _HEADER_NAMES):
+            value = {name: item for name, item in value.items() if name.lower() not in _HEADER_VALUES}
         return {
-            name: without_secrets(item, in_schema=in_schema or name in _SCHEMAS)
+            keys_and_tokens(name): without_secrets(item, in_schema=in_schema or name in _SCHEMAS)
             for name, item in value.items()
             if not (is_secret_name(name) and is_secret_value(name, item)) or (in_schema and isinstance(item, dict))
         }
@@ -84,6 +92,8 @@ def _clean_text(text: str) -> str:
     if decoded is not text:
         cleaned = without_secrets(decoded)
         text = text if cleaned == decoded else orjson.dumps(cleaned).decode()
-    if "=" in text or "%3" in text:
+    if "=" in text or "%3" in text or "%253" in text:
         text = _ASSIGNED_SECRET.sub(r"\1[secret]", _QUERY_SECRET.sub(r"\1[secret]", text))
+    if ": " in text:
+        text = _WRITTEN_OUT.sub(r"\1[secret]", text)
     return keys_and_tokens(_QUOTED_SECRET.sub(r"\1[secret]", text))

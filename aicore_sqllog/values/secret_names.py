@@ -23,13 +23,16 @@ _SECRET_WORDS = frozenset(
             "passwords",
         ),
         *("passwd", "passwds", "pwd", "passphrase", "passphrases", "credential", "credentials", "authorization"),
-        *("authorizations", "auth", "cookie", "cookies", "bearer"),
+        *("authorizations", "auth", "cookie", "cookies", "bearer", "jwt", "passcode", "otp", "dsn"),
     }
 )
 _COMPOUND = re.compile(
-    r"(?:api|access|secret|auth|private|session|refresh|client|app|service|user|db|signing|encryption)"
+    r"(?:api|access|secret|auth|private|session|refresh|client|app|service|user|db|signing|encryption|account|storage|master)"
     r"(?:key|token|secret|password|passwd|pass|pwd)s?$"
 )
+_OF_A_SECRET = frozenset({"value", "header", "headers", "hash", "json", "base64", "pem"})
+"""Behind the name of a secret these words say how it is written: ``auth_header``, ``password_hash``."""
+
 _HARMLESS = frozenset({"prompt_cache_key"})
 _COUNTED = frozenset({"tokens", "keys"})
 """Words for secrets and for what is counted: ``max_tokens`` is a number, ``tokens`` may be a list of words."""
@@ -41,8 +44,12 @@ def is_secret_name(name: object) -> bool:
     """Whether *name* is the name of a secret."""
     if not isinstance(name, str) or name in _HARMLESS:
         return False
-    words = [word for word in _WORDS.findall(name) if not word.isdigit()]
-    return bool(words) and (words[-1].lower() in _SECRET_WORDS or bool(_COMPOUND.search(words[-1].lower())))
+    words = [word.lower() for word in _WORDS.findall(name) if not word.isdigit()]
+    while len(words) > 1 and words[-1] in _OF_A_SECRET:
+        words.pop()
+    if not words:
+        return False
+    return words[-1] in _SECRET_WORDS or words[-2:] == ["connection", "string"] or bool(_COMPOUND.search(words[-1]))
 
 
 def is_secret_value(name: object, value: object) -> bool:

@@ -125,3 +125,32 @@ def test_no_text_of_escapes_takes_long(redact: Callable[[Any], Any], piece: str)
     assert isinstance(redact(text), str)
     assert isinstance(redact(text[20:]), str)
     assert time.perf_counter() - begun < 15
+
+
+@pytest.mark.parametrize(
+    "request_part",
+    [
+        {"extra_headers": ["Authorization: Bearer hunter2", "X-Api-Key: hunter2"]},
+        {"extra_headers": "Cookie: sid=hunter2\r\nX-Api-Key: hunter2\r\n"},
+        {"headers": [{"Name": "Authorization", "Value": "hunter2"}, {"key": "X-Api-Key", "val": "hunter2"}]},
+        {"jwt": "hunter2", "token_value": "hunter2", "auth_header": "hunter2", "credentials_json": "hunter2"},
+        {"connection_string": "hunter2", "connectionString": "hunter2", "accountkey": "hunter2", "dsn": "hunter2"},
+        {"file": "api_key: hunter2\npassword: hunter2"},
+        {"url": quote(quote("https://h/x?api_key=hunter2", safe=""), safe="")},
+        {"url": "postgresql://user:one@hunter2@host/db"},
+        {"env": quote(quote("\n" + "sk-hunter2" + "A1b2C3d4" * 4))},
+        {"names": {"sk-hunter2" + "A1b2C3d4" * 4: 1}},
+    ],
+)
+def test_a_secret_is_found_in_headers_files_and_names_as_they_are_written(request_part: dict[str, Any]) -> None:
+    assert "hunter2" not in json.dumps(lift_request({"completion_args": request_part}))
+
+
+def test_words_before_a_colon_are_no_secrets() -> None:
+    text = "The key: be kind.\nToken count: 12\nKey: a small thing, for a lock"
+
+    assert without_secrets({"system": text, "token_count": "12 words", "hash": "a1"}) == {
+        "system": text,
+        "token_count": "12 words",
+        "hash": "a1",
+    }
