@@ -100,13 +100,13 @@ def _without_private_keys(text: str) -> str:
 # escape ends, so that JSON stays JSON.
 _ADDRESS = re.compile(
     r"(?:(?<![\w.%+'\\-])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})|(?<=\\)(?![bfnrtu]))"
-    r"[\w.%+'-]+(?:@|%40|\\u0040)(?:[\w-]+\.)+[^\W\d_]{2,}"
+    r"[\w.%+'-]+(?:@|%40|%2540|\\u0040)(?:[\w-]+\.)+[^\W\d_]{2,}"
 )
 
 
 def email_addresses(text: str) -> str:
     """Return *text* with each e-mail address as ``[email]``."""
-    if "@" not in text and "%40" not in text and "\\u0040" not in text:
+    if "@" not in text and "%40" not in text and "%2540" not in text and "\\u0040" not in text:
         return text
     return _ADDRESS.sub(_EMAIL, text)
 

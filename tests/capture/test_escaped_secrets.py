@@ -154,3 +154,10 @@ def test_words_before_a_colon_are_no_secrets() -> None:
         "token_count": "12 words",
         "hash": "a1",
     }
+
+
+def test_an_address_that_is_escaped_twice_is_found() -> None:
+    text = quote(quote("/invite?to=ann@example.com&from=x", safe=""), safe="")
+
+    assert "example" not in email_addresses(text)
+    assert email_addresses(text).endswith("from%253Dx")
