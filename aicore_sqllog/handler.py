@@ -16,6 +16,7 @@ from aicore_sqllog.capture.snapshot import take_bare_snapshot, take_snapshot
 from aicore_sqllog.delivery.service import DeliveryOptions, DeliveryService
 from aicore_sqllog.delivery.stats import HandlerStats
 from aicore_sqllog.process import signals
+from aicore_sqllog.process.borrowed_calls import BorrowedCalls
 from aicore_sqllog.process.notices import Notices
 
 if TYPE_CHECKING:
@@ -125,7 +126,9 @@ class SQLLogHandler(logging.Handler):
         on_notice: Callable[[str, str], None] | str | None = None,
         accelerate: bool = True,
     ) -> None:
-        self._notices = Notices(options.read_notices("on_notice", on_notice))
+        calls = self._calls = BorrowedCalls()
+        told = options.read_callable("on_error", on_error)
+        self._notices = Notices(calls.lend(options.read_notices("on_notice", on_notice)))
         defaults = Defaults(
             session_id=options.read_name("session_id", session_id),
             workspace=options.read_name("workspace", workspace),
@@ -134,7 +137,7 @@ class SQLLogHandler(logging.Handler):
         )
         privacy = Privacy(
             captures_content=options.read_flag("capture_content", capture_content) and environment_consents(),
-            redactors=options.read_redactors("redact", redact),
+            redactors=[calls.lend(redactor) for redactor in options.read_redactors("redact", redact)],
             on_failure=self._notices.note_redactor_failure,
         )
         limits = options.read_limits(
@@ -152,7 +155,7 @@ class SQLLogHandler(logging.Handler):
             shutdown_timeout=options.read_seconds("shutdown_timeout", shutdown_timeout),
             migrate=options.read_choice("migrate", migrate, ("auto", "check", "off")),
             engine_options=options.read_mapping("engine_options", engine_options),
-            on_error=options.read_callable("on_error", on_error),
+            on_error=calls.lend(told) if told else None,
             accelerate=options.read_flag("accelerate", accelerate),
         )
         self._service = DeliveryService(delivery, RecordBuilder(defaults, privacy), self._notices, weakref.ref(self))

@@ -431,6 +431,41 @@ def test_handlers_that_are_dropped_are_stored_and_leave_neither_thread_nor_files
     wait_until(lambda: not any(str(path) in target for target in open_files()))
 
 
+class Application:
+    """Has a handler, and the functions that the handler calls, as its methods."""
+
+    def __init__(self, url: str) -> None:
+        self.handler = SQLLogHandler(url, redact=self.redact, on_error=self.on_error, on_notice=self.on_notice)
+
+    def redact(self, text: str) -> str:
+        return text.replace("secret", "[gone]")
+
+    def on_error(self, exc: Exception, count: int) -> None: ...
+
+    def on_notice(self, reason: str, text: str) -> None: ...
+
+
+@pytest.mark.parametrize("is_flushed", [True, False])
+def test_a_handler_whose_callbacks_are_methods_of_who_holds_it_goes_too(
+    url: str, path: Path, *, is_flushed: bool
+) -> None:
+    threads_before = set(threading.enumerate())
+    application = Application(url)
+    gone = weakref.ref(application.handler)
+    application.handler.handle(logging.makeLogRecord({"llm": {"model": "m", "messages": "a secret"}}))
+    if is_flushed:
+        assert application.handler.flush(30)
+    del application
+
+    def is_gone() -> bool:
+        gc.collect()
+        return gone() is None
+
+    wait_until(is_gone)
+    wait_until(lambda: set(threading.enumerate()) <= threads_before)
+    assert query(path, "select content from llm_messages") == [("a [gone]",)]
+
+
 def open_files() -> set[str]:
     """Return the files that this process has open (Linux)."""
     found = set()

@@ -155,6 +155,8 @@ class Buffer(Generic[T]):
             self._contents.settle(outcome)
         if not self.has_work:
             self._owner = None  # outside the lock: it may be the last who holds it
+            if self._arrivals:  # put meanwhile
+                self._owner = self._find_owner()
 
     def note_retry(self) -> None:
         """Count a failed attempt."""
