@@ -186,6 +186,12 @@ def test_a_variable_that_is_no_url_is_named_and_its_value_is_not(
     assert "hunter2" not in str(caught.value)
 
 
+def test_no_part_of_a_password_with_an_at_sign_is_taken_for_the_host() -> None:
+    with pytest.raises(ConfigurationError, match="%40") as caught:
+        SQLLogHandler("postgresql://user:hun@ter2@db/log")
+    assert "ter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize("memory", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"])
 def test_sqlite_in_memory_is_refused_with_the_remedy(memory: str) -> None:
     with pytest.raises(ConfigurationError, match="Give a file"):

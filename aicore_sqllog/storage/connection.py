@@ -171,6 +171,9 @@ def _parse(origin: str, value: object) -> URL:
             f"{origin} is not a SQLAlchemy URL. It looks like sqlite:///llm.db or "
             "postgresql://user:password@host/database."
         ) from None
+    if "@" in (url.host or ""):
+        # What follows the first @ is taken for the host, and would be shown as such.
+        raise ConfigurationError(f"The password in {origin} holds an @: write %40 in its place.")
     return url
 
 
