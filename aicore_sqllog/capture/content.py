@@ -111,7 +111,10 @@ class Content:
         raw = self.fields.pop(name, None)
         if raw is None:
             return None
-        value, is_right = convert(raw)
+        try:
+            value, is_right = convert(raw)
+        except Exception:  # as of a signalling NaN, which cannot be compared
+            value, is_right = None, False
         if not is_right:
             self.invalid[name] = plain_leaf(raw) if type(raw) in LEAVES else raw
         return value

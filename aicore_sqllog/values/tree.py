@@ -245,7 +245,7 @@ class TreeCopier:
                 if type(held) in _READ:
                     return held
         except Exception as exc:
-            if isinstance(value, Mapping | list | tuple | set | frozenset):  # its repr might never end
+            if issubclass(type(value), Mapping | list | tuple | set | frozenset):  # its repr might never end
                 return f"{class_name(value)[:-1]}: reading it raised {type(exc).__qualname__}>"
         return describe(value)
 

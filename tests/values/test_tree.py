@@ -6,6 +6,7 @@ import time
 import tracemalloc
 from collections import UserDict, UserList, UserString, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -284,3 +285,23 @@ def test_mappings_that_make_others_are_not_read_on_when_the_time_is_over(monkeyp
 
     assert "took too long" in found
     assert Offspring.reads < 10
+
+
+class Shy:
+    """An object that does not even say of what class it is."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"provider": Shy()}, {"input_tokens": Decimal("sNaN")}, {"extras": {"a": Shy(), "b": 1}}]
+)
+def test_one_value_that_cannot_be_read_costs_no_other(fields: dict[str, Any]) -> None:
+    snapshot = take_snapshot(logging.makeLogRecord({"llm": {**fields, "model": "m", "action_id": "kept"}}))
+    assert snapshot is not None
+    built = BUILDER.build(snapshot)
+
+    assert {"m", "kept"} <= set(built.operation)
+    assert "extras" not in fields or '"b":1' in str(built.operation)
