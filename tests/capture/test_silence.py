@@ -1,11 +1,13 @@
 """What would pass in silence while a handler waits for it is told once, with the remedy."""
 
 import logging
+import weakref
 
 import pytest
 
 from aicore_sqllog import SQLLogHandler, llm_operation
 from aicore_sqllog.capture import silence
+from aicore_sqllog.process import end
 from tests.conftest import MakeHandler
 
 pytestmark = pytest.mark.backends("sqlite")
@@ -67,7 +69,10 @@ def test_what_has_an_outcome_or_needs_none_is_no_news(log: logging.Logger, heard
     assert heard == []
 
 
-def test_where_no_handler_lives_nothing_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+def test_where_no_handler_lives_nothing_is_said(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(end, "_LIVE", weakref.WeakSet())  # other tests may have left some
     logger = logging.Logger("nobody", logging.ERROR)
     with llm_operation(logger, provider="p", model="m"):
         pass

@@ -48,7 +48,7 @@ def test_what_is_missing_is_told_with_its_remedy_while_records_wait(
     handler = make_handler(migrate=migrate)
     log.info("waits", extra={"llm": {}})
     assert handler.flush(0.5) is False
-    told = capsys.readouterr().err
+    told = until_told(capsys)
     assert told.count("\n") == 1
     assert "1 record is waiting" in told
     assert "aicore-sqllog upgrade" in told
