@@ -54,7 +54,7 @@ class Buffer(Generic[T]):
         """Held while anything waits."""
         self._contents: Contents[T] = Contents(limits, packing)
         self._hand_off: HandOff[T] = HandOff(limits)
-        self._arrivals = self._hand_off.arrivals
+        self._arrivals, self._large_bytes = self._hand_off.arrivals, self._hand_off.large_bytes
         # Re-entrant, because a signal handler or a destructor may log, or flush, while this very thread holds it.
         self._lock = threading.RLock()
         self._is_inside = False
@@ -82,7 +82,7 @@ class Buffer(Generic[T]):
             self._is_writer_idle = False
             self._owner = self._find_owner()
             self._wakeup.set()
-        if len(arrivals) >= self._most_waiting or size > self._hand_off.large_bytes:
+        if len(arrivals) >= self._most_waiting or size > self._large_bytes:
             self._take_in_if_free(_MUCH_SECONDS if self._is_much(size) else 0)
 
     def refuse(self, reason: str) -> None:

@@ -36,8 +36,10 @@ class HandOff(Generic[T]):
     def first(self, most: int) -> list[Arrival[T]]:
         """Return the oldest that stand here and are not admitted, *most* at most."""
         self.remove_admitted()
+        if len(self.arrivals) <= most:
+            return list(self.arrivals)[:most]
         # By index: an iterator would not outlive what a signal handler appends meanwhile.
-        return [self.arrivals[number] for number in range(min(most, len(self.arrivals)))]
+        return [self.arrivals[number] for number in range(most)]
 
     def note_admitted(self, admitted: Sequence[Arrival[T]]) -> None:
         """Remember that *admitted*, the oldest that stand here, are; whatever interrupts their removal."""
@@ -45,8 +47,12 @@ class HandOff(Generic[T]):
 
     def remove_admitted(self) -> None:
         """Remove those that are admitted. A Ctrl-C anywhere in here leaves what the next call can go on from."""
-        arrivals = self.arrivals
-        for arrival in self._admitted:
-            if arrivals and arrivals[0] is arrival:
+        arrivals, admitted = self.arrivals, self._admitted
+        if admitted and arrivals and arrivals[0] is admitted[0]:  # none is removed yet
+            for _ in admitted:
                 arrivals.popleft()
+        else:
+            for arrival in admitted:
+                if arrivals and arrivals[0] is arrival:
+                    arrivals.popleft()
         self._admitted = ()

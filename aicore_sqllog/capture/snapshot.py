@@ -71,7 +71,9 @@ def take_snapshot(record: logging.LogRecord) -> Snapshot | None:
     if plan is None:
         return _take_nested(record)
     values, size = freeze(plan.values_of(attributes))
-    message = record.msg if type(record.msg) is str and not record.args else _format_message(record)
+    message = record.msg
+    if type(message) is not str or record.args:
+        message = _format_message(record)
     failure = _failure_of(record) if record.exc_info or record.exc_text else None
     stack = record.stack_info
     size += _OVERHEAD_BYTES + getsizeof(message)

@@ -30,7 +30,10 @@ _ARRAY_REFERENCES = getrefcount(array)
 def freeze(values: tuple[object, ...]) -> tuple[Frozen, int]:
     """Return *values* frozen, and their size in bytes."""
     try:
-        if not _may_hold_buffers() or _are_builtins(values):
+        # marshal takes whatever has a buffer for bytes: a number of NumPy's would come back as its memory. An instance
+        # of array holds its class: as long as nobody has one or has imported the class, there is nothing to look for.
+        no_buffers = getrefcount(array) <= _ARRAY_REFERENCES and "numpy" not in sys.modules
+        if no_buffers or _are_builtins(values):
             packed = marshal.dumps(values)  # type: ignore[arg-type]  # refused values raise
             if len(packed) <= MAX_BYTES:
                 return packed, len(packed)
@@ -47,16 +50,6 @@ def thaw(frozen: Frozen) -> tuple[object, ...]:
         return frozen  # type: ignore[return-value]
     values: tuple[object, ...] = marshal.loads(frozen)
     return values
-
-
-def _may_hold_buffers() -> bool:
-    """
-    Whether there may be numbers of NumPy's or arrays in this process.
-
-    marshal takes whatever has a buffer for bytes: a number would come back as its memory. An instance of ``array``
-    holds its class; as long as nobody has one or has imported the class, there is nothing to look for.
-    """
-    return "numpy" in sys.modules or getrefcount(array) > _ARRAY_REFERENCES
 
 
 def _are_builtins(values: tuple[object, ...]) -> bool:
