@@ -59,6 +59,8 @@ class Buffer(Generic[T]):
         self._lock = threading.RLock()
         self._is_inside = False
         """Whether a thread is inside the lock; whoever holds the lock and reads True has interrupted itself."""
+        self._is_wanted = False
+        """Whether a thread waits for the lock. Log calls leave it to that one: whoever only tries would overtake it."""
         self._wakeup = Wakeup()
         self._is_writer_idle = False
         """Whether the writing thread sleeps until an item comes."""
@@ -211,7 +213,9 @@ class Buffer(Generic[T]):
         """
         if sys.is_finalizing():
             self._require_lock()
+        self._is_wanted = True
         with self._lock:
+            self._is_wanted = False
             is_outermost = not self._is_inside
             if is_outermost:
                 try:
@@ -234,7 +238,7 @@ class Buffer(Generic[T]):
     def _take_in_if_free(self, seconds: float = 0) -> None:
         """Take in what was handed off, unless another thread is inside the lock: then that one does it on leaving."""
         for _ in range(_ROUNDS):
-            if not self._arrivals or self._is_inside:
+            if not self._arrivals or self._is_inside or (self._is_wanted and not seconds):
                 return
             try:
                 if not self._lock.acquire(timeout=seconds):

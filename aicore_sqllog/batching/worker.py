@@ -39,6 +39,8 @@ LOOK_AGAIN_SECONDS = 1.0
 """How often one who waits looks whether there is still a thread that could bring what it waits for."""
 
 _JOIN_SECONDS = 0.02
+_TAKES_OF_LOSSES = 2
+"""What could not be stored before, and what came since."""
 
 
 class Sink(Protocol[T_contra]):
@@ -278,7 +280,10 @@ class BatchWorker(Generic[T]):
         self._buffer.settle(outcome)
 
     def _write_losses(self) -> None:
-        while losses := self._buffer.take_losses():
+        for _ in range(_TAKES_OF_LOSSES):  # no more: where items are dropped all the time there are always others
+            losses = self._buffer.take_losses()
+            if not losses:
+                return
             try:
                 self._sink.write_losses(losses)
             except BaseException:  # they wait for the next batch; what was written before is stored
