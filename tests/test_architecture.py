@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.support import syntax
 from tests.support.documents import code_words, rows
 
 PACKAGE = "aicore_sqllog"
@@ -63,7 +64,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 def imports(source: str) -> Iterator[str]:
     """Yield the dotted name of every import, also inside functions and for type checking."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(syntax.tree(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -107,7 +108,7 @@ def database_names(sources: Sources) -> list[str]:
         if module.startswith(KNOW_DATABASES):
             continue
         found += [f"{module} imports {name}" for name in imports(source) if name.startswith("sqlalchemy.dialects")]
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(syntax.tree(source)):
             if (
                 isinstance(node, ast.Constant)
                 and isinstance(node.value, str)
@@ -124,7 +125,7 @@ def foreign_to_standard_library(source: str) -> list[str]:
 
 
 def functions(source: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return (node for node in ast.walk(syntax.tree(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def unannotated(source: str) -> list[str]:
@@ -138,7 +139,7 @@ def unannotated(source: str) -> list[str]:
 
 
 def undocumented(source: str) -> list[str]:
-    tree = ast.parse(source)
+    tree = syntax.tree(source)
     public = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     return [n.name for n in tree.body if isinstance(n, public) and n.name[0] != "_" and not ast.get_docstring(n)]
 

@@ -9,6 +9,8 @@ import ast
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.support import syntax
+
 ROOT = Path(__file__).resolve().parents[2]
 
 JOURNAL = "journal: kept on disk, which is not built yet"
@@ -185,7 +187,7 @@ def all_tests() -> set[str]:
     """Return every test that there is, as ``module.name``."""
     there = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = syntax.tree(path.read_text(encoding="utf-8"))
         there |= {f"{path.stem}.{node.name}" for node in tree.body if isinstance(node, ast.FunctionDef)}
     return there
 
