@@ -5,16 +5,17 @@ A fault in a record never costs the record: the column gets what fits, and the r
 ``extras["sqllog"]["invalid"]``.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from aicore_sqllog.capture.answer import read_answer
 from aicore_sqllog.capture.content import Content, Reader, bare_content, plain_tree, sort_content
 from aicore_sqllog.capture.context import Surroundings
+from aicore_sqllog.capture.defaults import Defaults
 from aicore_sqllog.capture.messages import read_messages
 from aicore_sqllog.capture.outcome import settle_outcome
+from aicore_sqllog.capture.plain_records import build_plain
 from aicore_sqllog.capture.privacy import Privacy
 from aicore_sqllog.capture.snapshot import Snapshot
 from aicore_sqllog.process import hooks
@@ -46,16 +47,6 @@ _NUMBERS_AND_TIMES = _fields_of(ColumnKind.COUNT, ColumnKind.AMOUNT, ColumnKind.
 _NAMES_AND_TEXTS = _fields_of(ColumnKind.NAME, ColumnKind.TEXT)
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What a record gets that carries none of its own."""
-
-    session_id: str | None = None
-    workspace: str | None = None
-    agent_id: str | None = None
-    user_id: str | None = None
-
-
 class RecordBuilder:
     """
     Builds call records with the defaults and the privacy rules of one handler.
@@ -72,6 +63,17 @@ class RecordBuilder:
     def restart_in_child(self) -> None:
         """In a forked child, which is a process of its own: its records are of another session."""
         self._process_session = None
+
+    def build_all(self, snapshots: Sequence[Snapshot]) -> list[CallRecord]:
+        """Return the records of *snapshots*: of each what :meth:`build` returns, of plain ones in less time."""
+        plain = self.build_plain(snapshots)
+        return [record or self.build(snapshot) for snapshot, record in zip(snapshots, plain, strict=True)]
+
+    def build_plain(self, snapshots: Sequence[Snapshot]) -> Sequence[CallRecord | None]:
+        """Return the records of those of *snapshots* that are plain, None for each other."""
+        if not self._privacy.lets_all_through:
+            return [None] * len(snapshots)
+        return build_plain(snapshots, self._defaults, self._own_session)
 
     def build(self, snapshot: Snapshot) -> CallRecord:
         """Return the record of *snapshot*; if anything about it fails, a record of what could be kept."""

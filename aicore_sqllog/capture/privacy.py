@@ -33,6 +33,11 @@ class Privacy:
     redactors: Sequence[Callable[[str], object]] = ()
     on_failure: Callable[[str], object] = lambda what: None
 
+    @property
+    def lets_all_through(self) -> bool:
+        """Whether it is for sessions and records alone to say what may not be stored."""
+        return self.captures_content and not self.redactors
+
     def protect(self, content: Content) -> None:
         """
         Leave in *content* only what may be stored; the strictest of handler, session and record wins.

@@ -66,7 +66,7 @@ class RecordSink:
 
     def prepare(self, items: Sequence[Snapshot]) -> list[CallRecord]:
         """Return the records of *items*, with all in them that must not be stored taken out."""
-        return [self._builder.build(snapshot) for snapshot in items]
+        return self._builder.build_all(items)
 
     def write(self, prepared: Sequence[CallRecord], attempt: int) -> Outcome:
         """Store *prepared*."""
