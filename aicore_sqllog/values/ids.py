@@ -8,6 +8,7 @@ import functools
 import hashlib
 import re
 import uuid
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import uuid_utils
@@ -16,12 +17,26 @@ from uuid_utils import UUID, uuid7
 from aicore_sqllog.process import hooks
 from aicore_sqllog.values.text import clean_text
 
-__all__ = ["UUID", "message_id", "mint", "minted_at", "operation_id", "parse_uuid", "session_id", "uuid7"]
+__all__ = [
+    "UUID",
+    "message_id",
+    "message_ids",
+    "mint",
+    "minted_at",
+    "operation_id",
+    "parse_uuid",
+    "session_id",
+    "uuid7",
+]
 
 NAMESPACE = uuid.UUID("6f0d9c1e-5b1c-5d0e-9a37-2f1f6f1f9a55")
 """The namespace of every derived id. Changing it would orphan what is stored."""
 
 _CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+
+
+_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""A hexadecimal digit with the two bits of RFC 9562's variant in the place of its first two."""
 
 
 def mint() -> str:
@@ -66,9 +81,18 @@ def message_id(minted_id: str, number: int) -> str:
     A UUIDv8 (RFC 9562, section 5.8): the time part of the minted id, then 62 bits of a hash of
     both, so that the same record makes the same rows again, and rows arrive in key order.
     """
-    digest = hashlib.blake2b(f"{minted_id}/{number}".encode(), digest_size=8).hexdigest()
-    variant = "89ab"[int(digest[0], 16) & 3]
-    return f"{minted_id[:14]}8{minted_id[15:18]}-{variant}{digest[1:4]}-{digest[4:]}"
+    return next(message_ids(minted_id, [number]))
+
+
+def message_ids(minted_id: str, numbers: Iterable[int]) -> Iterator[str]:
+    """Yield the ids of the messages *numbers* of a record: see :func:`message_id`."""
+    prefix = f"{minted_id[:14]}8{minted_id[15:18]}-"
+    begun = hashlib.blake2b(f"{minted_id}/".encode(), digest_size=8)
+    for number in numbers:
+        hasher = begun.copy()
+        hasher.update(b"%d" % number)
+        digest = hasher.hexdigest()
+        yield f"{prefix}{_VARIANTS[digest[0]]}{digest[1:4]}-{digest[4:]}"
 
 
 # A forked child inherits the random state of its parent and would mint the parent's ids.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session as OrmSession
 
-from aicore_sqllog.record.call_record import CallRecord
+from aicore_sqllog.record.call_record import OPERATION_KEYS, CallRecord
 from aicore_sqllog.record.notes import MINTED_ID, RUN_ID, note_in
 from aicore_sqllog.storage.models import LlmMessage, LlmOperation
 from aicore_sqllog.values.ids import message_id
@@ -21,6 +21,9 @@ from aicore_sqllog.writing.chunks import chunks
 from aicore_sqllog.writing.parents import NamedParents, Replaced
 
 __all__ = ["Choice", "choose_ids"]
+
+
+_PARENT = OPERATION_KEYS.index("parent_operation_id")
 
 
 class Choice(NamedTuple):
@@ -49,6 +52,8 @@ def choose_ids(
     session: OrmSession, records: Sequence[CallRecord], may_be_stored: bool, parents: NamedParents
 ) -> Choice:
     """Give each record the caller's id if no other operation has it, else one of its own; and each its parent's."""
+    if not may_be_stored and not any(map(_asks, records)):
+        return Choice({record.minted_id: record.minted_id for record in records}, {}, set(), {}, [])
     held = _look_up(session, records, may_be_stored)
     own = _find_own(session, records, held) if may_be_stored else {}
     choice = Choice({}, {}, set(), {}, [])
@@ -67,6 +72,12 @@ def choose_ids(
         if record.parent_operation_id is not None:
             choice.parent_ids[record.minted_id] = _choose_parent(record, chosen, held, parents)
     return choice
+
+
+def _asks(record: CallRecord) -> bool:
+    """Whether *record* asks for an id, or names a parent."""
+    is_alone = record.caller_id is None and record.run_id is None
+    return not is_alone or record.operation[_PARENT] is not None
 
 
 def _choose_parent(record: CallRecord, operation_id: str, held: Mapping[str, _Held], parents: NamedParents) -> str:

@@ -90,11 +90,12 @@ def insert_records(
         records = [fit_session(record, largest_row) for record in records]
     insert_missing(session, LlmSession, list(map(session_row, known.missing(records))))
     differing = _with_metadata_of_their_own(session, records)
+    changes = _changes(choice, differing)
     operations: list[Values] = []
     messages: list[list[Values]] = []
     for record in records:
         operation_id = choice.operation_ids[record.minted_id]
-        operations.append(operation_values(record, operation_id, _changes(record, choice, differing)))
+        operations.append(operation_values(record, operation_id, changes.get(record.minted_id)))
         messages.append(message_values(record, operation_id))
     if fast_insert is None:
         _insert_by_orm(session, operations, messages, largest_row)
@@ -104,13 +105,11 @@ def insert_records(
     move_operations(session, {**choice.moved, **find_children(session, choice.replaced)})
 
 
-def _changes(record: CallRecord, choice: Choice, differing: Mapping[str, str]) -> dict[str, str]:
-    """Return what of the operation's values depends on what is stored already."""
-    changes: dict[str, str] = {}
-    if record.minted_id in choice.parent_ids:
-        changes["parent_operation_id"] = choice.parent_ids[record.minted_id]
-    if record.minted_id in differing:
-        changes["extras"] = differing[record.minted_id]
+def _changes(choice: Choice, differing: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return what of the operations' values depends on what is stored already, by minted id and by column."""
+    changes = {minted_id: {"parent_operation_id": parent_id} for minted_id, parent_id in choice.parent_ids.items()}
+    for minted_id, extras in differing.items():
+        changes.setdefault(minted_id, {})["extras"] = extras
     return changes
 
 

@@ -14,7 +14,7 @@ from aicore_sqllog.batching.counts import Loss
 from aicore_sqllog.record.call_record import OPERATION_KEYS, CallRecord, Session
 from aicore_sqllog.record.columns import MESSAGES, OPERATIONS, SESSIONS, Column, ColumnKind
 from aicore_sqllog.storage.types import EncodedJson
-from aicore_sqllog.values.ids import message_id
+from aicore_sqllog.values.ids import message_ids
 from aicore_sqllog.values.text import fit_name
 
 __all__ = [
@@ -50,20 +50,22 @@ def session_row(session: Session) -> Row:
     return _with_documents(dict(zip(Session._fields, session, strict=True)), _SESSION_DOCUMENTS)
 
 
-def operation_values(record: CallRecord, operation_id: str, changes: Mapping[str, Any]) -> Values:
+def operation_values(record: CallRecord, operation_id: str, changes: Mapping[str, Any] | None) -> Values:
     """Return the values of a record's operation, with *changes* by column."""
     if not changes and record.operation[0] == operation_id:
         return record.operation
     values = dict(zip(OPERATION_KEYS, record.operation, strict=True))
-    return tuple({**values, **changes, "operation_id": operation_id}.values())
+    return tuple({**values, **(changes or {}), "operation_id": operation_id}.values())
 
 
 def message_values(record: CallRecord, operation_id: str) -> list[Values]:
     """Return the values of a record's messages, numbered from 0; their ids follow from the record's minted id."""
-    minted_id = record.minted_id
+    numbers = range(len(record.messages))
     return [
-        (message_id(minted_id, number), operation_id, role, content, number, parts)
-        for number, (role, content, parts) in enumerate(record.messages)
+        (message_id, operation_id, role, content, number, parts)
+        for number, message_id, (role, content, parts) in zip(
+            numbers, message_ids(record.minted_id, numbers), record.messages, strict=True
+        )
     ]
 
 
