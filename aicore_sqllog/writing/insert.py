@@ -26,7 +26,7 @@ from aicore_sqllog.writing.rows import (
     same_json,
     session_row,
 )
-from aicore_sqllog.writing.truncate import fit_rows, fit_session
+from aicore_sqllog.writing.truncate import fit_rows, fit_session, may_exceed
 
 __all__ = ["KnownSessions", "insert_records"]
 
@@ -97,7 +97,7 @@ def insert_records(
         operation_id = choice.operation_ids[record.minted_id]
         operations.append(operation_values(record, operation_id, changes.get(record.minted_id)))
         messages.append(message_values(record, operation_id))
-    if fast_insert is None:
+    if fast_insert is None or (largest_row is not None and may_exceed(records, largest_row)):
         _insert_by_orm(session, operations, messages, largest_row)
     else:
         fast_insert(session.connection(), LlmOperation.__table__, operations)

@@ -8,13 +8,14 @@ changed it; a larger one ends the connection, which looks like an outage.
 import json
 import re
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from aicore_sqllog.record.call_record import OPERATION_KEYS, CallRecord
 from aicore_sqllog.record.notes import OWN_KEY, add_notes, note_in
 from aicore_sqllog.storage.types import EncodedJson
 from aicore_sqllog.writing.rows import Row
 
-__all__ = ["fit_rows", "fit_session"]
+__all__ = ["fit_rows", "fit_session", "may_exceed"]
 
 _SLACK_BYTES = 64 * 1024
 _MOST_BYTES_A_CHARACTER = 4
@@ -42,6 +43,12 @@ def fit_rows(operation: Row, messages: list[Row], limit: int) -> None:
     cuts |= _fit_row(operation, limit)
     if cuts:
         operation["extras"] = EncodedJson(_note_cuts(operation["extras"].text, cuts))
+
+
+def may_exceed(records: Iterable[CallRecord], limit: int) -> bool:
+    """Whether a row of *records* may be larger than *limit* bytes, told by the lengths of all their texts together."""
+    values = chain.from_iterable(chain(record.operation, *record.messages) for record in records)
+    return _may_exceed((value for value in values if type(value) is str), limit)
 
 
 def _fit_row(row: Row, limit: int) -> dict[str, int]:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.types import TypeEngine
 
 from aicore_sqllog.errors import ConfigurationError, SchemaError
+from aicore_sqllog.storage.dialects.fast_inserts import FastInsert, insert_by_driver
 from aicore_sqllog.storage.dialects.generic import (
     CONNECT_SECONDS,
     MIGRATION_SECONDS,
@@ -139,6 +140,12 @@ class MysqlDialect(GenericDialect):
         # Never INSERT IGNORE, which also stores what does not fit cut, and drops a row whose parent is missing.
         (key,) = sa.inspect(model).primary_key
         return mysql.insert(model).on_duplicate_key_update({key.name: key})
+
+    def fast_insert(self, connection: sa.Connection) -> FastInsert | None:
+        # Its statements are texts, in which SQLAlchemy puts no other schema and no other marks.
+        is_elsewhere = connection.get_execution_options().get("schema_translate_map")
+        takes_positions = connection.dialect.paramstyle in ("format", "pyformat")
+        return insert_by_driver if takes_positions and not is_elsewhere else None
 
     def largest_row(self, connection: sa.Connection) -> int | None:
         return int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
