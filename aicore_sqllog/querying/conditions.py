@@ -10,8 +10,9 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from aicore_sqllog.querying.columns import MESSAGES, OPERATIONS, SESSIONS
+from aicore_sqllog.querying.filter_values import Member
 from aicore_sqllog.querying.filters import TOTAL_TOKENS, Condition, LogFilter
-from aicore_sqllog.storage.expressions import text_position
+from aicore_sqllog.storage.expressions import json_equals, json_is_null, text_position
 
 __all__ = ["matching"]
 
@@ -21,8 +22,15 @@ _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     "before": operator.lt,
     "contains": lambda column, text: text_position(column, text) > 0,
 }
-_LITERAL_TYPES: Mapping[type, sa.types.TypeEngine[Any]] = {int: sa.BigInteger(), float: sa.Double(), str: sa.Text()}
+_LITERAL_TYPES: Mapping[type, sa.types.TypeEngine[Any]] = {
+    int: sa.BigInteger(),
+    float: sa.Double(),
+    str: sa.Text(),
+    bool: sa.Boolean(),
+}
 """A number's own type: the column's would round a bound with a fraction, and refuse a large one."""
+
+_DOCUMENTS = {"extras": OPERATIONS.c.extras, "metadata": SESSIONS.c.metadata}
 
 _SOURCE = OPERATIONS.outerjoin(SESSIONS, OPERATIONS.c.session_id == SESSIONS.c.session_id)
 
@@ -61,12 +69,28 @@ def _described(source: sa.FromClause) -> str:
 def _expression(condition: Condition) -> sa.ColumnElement[bool]:
     if condition.comparison == "one_of":
         return _one_of(condition)
+    if condition.comparison == "members":
+        return sa.and_(sa.true(), *(_holds(_DOCUMENTS[condition.column], member) for member in condition.value))
     if condition.column == TOTAL_TOKENS:
         parts = (OPERATIONS.c.input_tokens, OPERATIONS.c.output_tokens)
         total = sum((sa.func.coalesce(sa.cast(part, sa.BigInteger), 0) for part in parts), start=sa.literal(0))
         known = sa.or_(*(part.is_not(None) for part in parts))
         return sa.and_(known, _compare(total, condition))
     return _compare(OPERATIONS.c[condition.column], condition)
+
+
+def _holds(document: sa.Column[Any], member: Member) -> sa.ColumnElement[bool]:
+    """Return that the member of *document* is one of the values, each compared by its JSON type."""
+    steps = [sa.literal(step, _LITERAL_TYPES[type(step)]) for step in member.path]
+    return sa.or_(
+        sa.false(),
+        *(
+            json_is_null(document, *steps)
+            if value is None
+            else json_equals(document, *steps, sa.literal(value, _LITERAL_TYPES[type(value)]))
+            for value in member.values
+        ),
+    )
 
 
 def _has_message(conditions: Sequence[Condition]) -> sa.ColumnElement[bool]:

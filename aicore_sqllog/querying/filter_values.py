@@ -5,9 +5,9 @@ What a filter takes, read into the value that is compared, or a ValueError that 
 import numbers
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,12 +16,16 @@ from aicore_sqllog.values import ids
 from aicore_sqllog.values.text import clean_text, fit_name
 
 __all__ = [
+    "Member",
+    "Scalar",
     "read_amount",
     "read_count",
     "read_end",
     "read_expressions",
     "read_id",
+    "read_members",
     "read_name",
+    "read_path",
     "read_session",
     "read_several",
     "read_start",
@@ -30,6 +34,18 @@ __all__ = [
 
 _LARGEST_COUNT = 2**62
 """No column holds more, and a larger number does not fit a driver's integer."""
+
+_LONGEST_PATH = 8
+
+Scalar: TypeAlias = str | float | bool | None
+"""What a value of a JSON document is compared with."""
+
+
+class Member(NamedTuple):
+    """One member of a document, and what it may be; None is null or absent."""
+
+    path: tuple[str | int, ...]
+    values: tuple[Scalar, ...]
 
 
 def read_several(name: str, value: object, read_one: Callable[[str, object], Any]) -> tuple[Any, ...]:
@@ -83,22 +99,64 @@ def read_amount(name: str, value: object) -> float:
     return _finite(_number(name, value))
 
 
-def read_start(name: str, value: object) -> datetime:
-    """Return the moment from which on a period is."""
-    moment = _moment(name, value)
-    return moment if isinstance(moment, datetime) else _midnight(moment)
+def read_start(name: str, value: object, zone: tzinfo = UTC) -> datetime:
+    """Return the moment from which on a period is; a date, or a time without a zone, means *zone*."""
+    moment = _moment(name, value, zone)
+    return moment if isinstance(moment, datetime) else _midnight(moment, zone)
 
 
-def read_end(name: str, value: object) -> datetime | None:
+def read_end(name: str, value: object, zone: tzinfo = UTC) -> datetime | None:
     """
     Return the moment before which a period is; None where it has no end.
 
     A datetime is exclusive, so that adjoining windows do not overlap; a date alone includes its day.
     """
-    moment = _moment(name, value)
+    moment = _moment(name, value, zone)
     if isinstance(moment, datetime):
         return moment
-    return None if moment == date.max else _midnight(moment + timedelta(days=1))
+    return None if moment == date.max else _midnight(moment + timedelta(days=1), zone)
+
+
+def read_members(name: str, value: object) -> tuple[Member, ...]:
+    """Return what a mapping of keys, or of paths as tuples, to values asks of a document."""
+    if not isinstance(value, Mapping):
+        raise _refusal(name, value, "a mapping, such as {'project': 'marketing', ('user', 'tier'): 3}")
+    return tuple(Member(read_path(name, key), _member_values(name, wanted)) for key, wanted in value.items())
+
+
+def read_path(name: str, key: object) -> tuple[str | int, ...]:
+    """Return the steps of a path into a document: keys, and places in a list from 0."""
+    steps = key if isinstance(key, tuple) else (key,)
+    if not 0 < len(steps) <= _LONGEST_PATH:
+        raise _refusal(name, key, f"a key, or a path of 1 to {_LONGEST_PATH} of them as a tuple")
+    return tuple(_step(name, step) for step in steps)
+
+
+def _step(name: str, step: object) -> str | int:
+    if isinstance(step, str):
+        return clean_text(str.__str__(step))
+    if not isinstance(step, bool) and isinstance(step, numbers.Integral) and 0 <= int(step) < _LARGEST_COUNT:
+        return int(step)
+    raise _refusal(name, step, "in a path, a key, which is a text, or a place in a list, which is a number from 0 on")
+
+
+def _member_values(name: str, wanted: object) -> tuple[Scalar, ...]:
+    if isinstance(wanted, bytes | bytearray | Mapping):
+        raise _refusal(name, wanted, "a text, a number, True, False, None, or several; of a nested one, give the path")
+    several = [wanted] if isinstance(wanted, str | UUID) or not isinstance(wanted, Iterable) else wanted
+    return tuple(_scalar(name, one) for one in several)
+
+
+def _scalar(name: str, value: object) -> Scalar:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return clean_text(str.__str__(value))
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, numbers.Integral) and abs(int(value)) < 2**63:
+        return int(value)
+    return _finite(_number(name, value))
 
 
 def read_expressions(value: object) -> tuple[sa.ColumnElement[bool], ...]:
@@ -130,13 +188,13 @@ def _finite(value: numbers.Real | Decimal) -> float:
     return float(max(-largest, min(largest, value)))
 
 
-def _moment(name: str, value: object) -> datetime | date:
+def _moment(name: str, value: object, zone: tzinfo) -> datetime | date:
     """Return a date where the value is a date alone, else an aware datetime."""
     try:
         if isinstance(value, str):
             value = _parse_moment(value)
         if isinstance(value, datetime):
-            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+            return (value.replace(tzinfo=zone) if value.tzinfo is None else value).astimezone(UTC)
         if isinstance(value, date):
             return value
     except (ValueError, OverflowError):
@@ -151,8 +209,8 @@ def _parse_moment(text: str) -> datetime | date:
         return datetime.fromisoformat(text)
 
 
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+def _midnight(day: date, zone: tzinfo) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
 def _refusal(name: str, value: object, allowed: str) -> ValueError:

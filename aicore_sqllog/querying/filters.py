@@ -16,7 +16,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from aicore_sqllog.querying import filter_values
-from aicore_sqllog.record.columns import MESSAGES, OPERATIONS, Column, ColumnKind, Comparison
+from aicore_sqllog.record.columns import MESSAGES, OPERATIONS, SESSIONS, Column, ColumnKind, Comparison
 
 __all__ = ["TOTAL_TOKENS", "Condition", "Filters", "LogFilter", "nearest"]
 
@@ -27,6 +27,7 @@ _Names: TypeAlias = str | Iterable[str | None] | None
 _Ids: TypeAlias = str | UUID | Iterable[str | UUID | None] | None
 _Number: TypeAlias = float | Decimal | Fraction | None
 _When: TypeAlias = str | date | datetime | None
+_Members: TypeAlias = Mapping[str | tuple[str | int, ...], Any] | None
 
 
 class Filters(TypedDict, total=False):
@@ -58,6 +59,8 @@ class Filters(TypedDict, total=False):
     max_latency: _Number
     min_cost: _Number
     max_cost: _Number
+    extras: _Members
+    session_metadata: _Members
     role: _Names
     content_contains: str | None
     where: sa.ColumnElement[bool] | Sequence[sa.ColumnElement[bool]] | None
@@ -131,6 +134,7 @@ _READERS: Mapping[ColumnKind, Callable[[str, object], Any]] = {
     ColumnKind.TEXT: filter_values.read_text,
     ColumnKind.COUNT: filter_values.read_count,
     ColumnKind.AMOUNT: filter_values.read_amount,
+    ColumnKind.JSON: filter_values.read_members,
 }
 _OTHER_READERS: Mapping[str, Callable[[str, object], Any]] = {
     "start_date": filter_values.read_start,
@@ -149,6 +153,7 @@ def _rules(columns: Iterable[Column]) -> dict[str, _Rule]:
 
 
 _RULES: Mapping[str, _Rule] = {
+    **_rules(SESSIONS),
     **_rules(OPERATIONS),
     "min_tokens": _Rule(TOTAL_TOKENS, "at_least", filter_values.read_count),
     "max_tokens": _Rule(TOTAL_TOKENS, "at_most", filter_values.read_count),

@@ -14,8 +14,11 @@ from typing import Literal
 
 __all__ = ["COLUMNS", "LOSSES", "MESSAGES", "OPERATIONS", "SESSIONS", "Column", "ColumnKind", "Comparison"]
 
-Comparison = Literal["one_of", "at_least", "at_most", "before", "contains"]
-"""How a filter compares with its column. ``one_of`` takes one value or several, the others take one."""
+Comparison = Literal["one_of", "at_least", "at_most", "before", "contains", "members"]
+"""
+How a filter compares with its column. ``one_of`` takes one value or several, ``members`` a mapping of keys or paths of
+a document to values, the others take one.
+"""
 
 
 class ColumnKind(Enum):
@@ -99,6 +102,7 @@ SESSIONS: tuple[Column, ...] = (
         "Anything about the session: of its first record. A different one later stays with its operation.",
         attribute="session_metadata",
         is_field=True,
+        filters=MappingProxyType({"session_metadata": "members"}),
     ),
     _session("session_key", _NAME, "The session's id as the caller wrote it, where that is no UUID.", "0002"),
 )
@@ -117,7 +121,12 @@ OPERATIONS: tuple[Column, ...] = (
     _operation("cost", _AMOUNT, "What it cost, in your currency.", filters=_range("cost")),
     _named("status", "`success`, `error`, or what was given."),
     _operation("error_message", _TEXT, "What went wrong, in words."),
-    _operation("extras", _JSON, "Whatever else was logged; the key `sqllog` holds what this package notes."),
+    _operation(
+        "extras",
+        _JSON,
+        "Whatever else was logged; the key `sqllog` holds what this package notes.",
+        filters=MappingProxyType({"extras": "members"}),
+    ),
     _named("workspace", "The workspace of the call.", "0002"),
     _named("agent_id", "The agent that called.", "0002"),
     _named("user_id", "The user for whom it called.", "0002"),

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
 from aicore_sqllog.storage.dialects.fast_inserts import FastInsert
+from aicore_sqllog.storage.dialects.json_members import JsonPart, JsonPath
 from aicore_sqllog.storage.kinds import Verdict
 
 __all__ = ["CONNECT_SECONDS", "SOCKET_SECONDS", "Driver", "Drivers", "GenericDialect", "Purpose", "swap_attributes"]
@@ -28,6 +29,10 @@ SOCKET_SECONDS = 60
 
 MIGRATION_SECONDS = 24 * 60 * 60
 """The same for a migration: an index on a large table takes what it takes, and is all in vain if it is cut off."""
+
+
+_UNKNOWN_FUNCTION = "how_to_look_into_json_is_not_known_of_this_database"
+"""An error of the database then says so; a statement must be written before anybody knows where it will run."""
 
 
 class Purpose(Enum):
@@ -155,6 +160,30 @@ class GenericDialect:
         A driver's own reading of it depends on the session's time zone, and fails where a datetime cannot hold it.
         """
         return sa.type_coerce(column, sa.String)
+
+    def unix_seconds(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+        """Return the whole second since 1970 in which *column*, an instant, lies."""
+        return sa.cast(sa.func.floor(sa.extract("epoch", column)), sa.BigInteger)
+
+    def percentiles(self, column: sa.ColumnElement[Any], fractions: Sequence[float]) -> sa.ColumnElement[Any] | None:
+        """
+        Return the values of *column* at *fractions*, by nearest rank, as a list; None where there is no such aggregate.
+
+        The value at a fraction is the first in order with at least that fraction of all values at or before it.
+        """
+        return None
+
+    def json_equals(self, path: JsonPath, value: JsonPart) -> str:
+        """Return the SQL that says whether a member of a document has this value, of the same JSON type."""
+        return f"{_UNKNOWN_FUNCTION}({path.document}, {value.sql})"
+
+    def json_is_null(self, path: JsonPath) -> str:
+        """Return the SQL that says whether a member of a document is null or not there."""
+        return f"{_UNKNOWN_FUNCTION}({path.document})"
+
+    def json_text(self, path: JsonPath, dialect: sa.Dialect) -> str:
+        """Return the SQL of a member of a document as text; NULL where it is null or not there."""
+        return f"{_UNKNOWN_FUNCTION}({path.document})"
 
     def was_changed(self, connection: sa.Connection) -> bool:
         """Whether *connection* reads without locks, and what it read may be out of date or torn by now."""

@@ -26,6 +26,7 @@ from aicore_sqllog.storage.dialects.generic import (
     GenericDialect,
     Purpose,
 )
+from aicore_sqllog.storage.dialects.json_members import JsonPart, JsonPath, MysqlJson
 from aicore_sqllog.storage.kinds import (
     CONTENTION,
     DISK_FULL,
@@ -73,6 +74,9 @@ _DATABASE_EXISTS = 1007
 
 
 _EPOCH: sa.ColumnElement[Any] = sa.literal_column("TIMESTAMP '1970-01-01 00:00:00'")
+
+
+_JSON = MysqlJson()
 
 
 class MysqlDialect(GenericDialect):
@@ -185,15 +189,33 @@ class MysqlDialect(GenericDialect):
     def plain_instant(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return sa.func.timestampdiff(sa.literal_column("MICROSECOND"), _EPOCH, column)
 
+    def unix_seconds(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+        # Of seconds themselves the server would drop the fraction, also before 1970.
+        micros = sa.func.timestampdiff(sa.literal_column("MICROSECOND"), _EPOCH, column)
+        return sa.cast(sa.func.floor(micros / sa.literal_column("1000000")), sa.BigInteger)
+
+    def json_equals(self, path: JsonPath, value: JsonPart) -> str:
+        return _JSON.equals(path, value)
+
+    def json_is_null(self, path: JsonPath) -> str:
+        return _JSON.is_null(path)
+
+    def json_text(self, path: JsonPath, dialect: sa.Dialect) -> str:
+        return _JSON.text(path, _collation(dialect))
+
     def text_position(self, column: sa.ColumnElement[Any], text: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
         return sa.func.locate(text, column)
 
     def text(self, dialect: sa.Dialect, length: int | None) -> TypeEngine[Any]:
         # Other collations take GPT-4, or `gpt-4 `, for gpt-4; utf8mb4_bin ignores spaces at the end.
-        collation = "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
+        collation = _collation(dialect)
         if length is None:
             return mysql.LONGTEXT(charset="utf8mb4", collation=collation)
         return mysql.VARCHAR(length, charset="utf8mb4", collation=collation)
+
+
+def _collation(dialect: sa.Dialect) -> str:
+    return "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 PostgreSQL: made for poolers too, which give each transaction another server connection and refuse start-up options.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 from zlib import crc32
@@ -26,6 +26,7 @@ from aicore_sqllog.storage.dialects.generic import (
     GenericDialect,
     Purpose,
 )
+from aicore_sqllog.storage.dialects.json_members import JsonPart, JsonPath, PostgresqlJson
 from aicore_sqllog.storage.kinds import (
     CONTENTION,
     DISK_FULL,
@@ -93,6 +94,9 @@ _CREATION_LOCK = 0x11A10610
 _FIRST_INSTANT: sa.ColumnElement[Any] = sa.literal_column("TIMESTAMPTZ '0001-01-01 00:00:00+00'")
 _LAST_INSTANT: sa.ColumnElement[Any] = sa.literal_column("TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'")
 """What a datetime can hold: a ``timestamptz`` may also lie before Christ, after 9999, or be infinite."""
+
+
+_JSON = PostgresqlJson()
 
 
 class PostgresqlDialect(GenericDialect):
@@ -218,6 +222,24 @@ class PostgresqlDialect(GenericDialect):
     def plain_instant(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         held = sa.func.least(sa.func.greatest(column, _FIRST_INSTANT), _LAST_INSTANT)
         return sa.cast(sa.extract("epoch", held) * 1000000, sa.BigInteger)
+
+    def unix_seconds(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+        return sa.cast(sa.func.floor(sa.extract("epoch", column)), sa.BigInteger)
+
+    def percentiles(self, column: sa.ColumnElement[Any], fractions: Sequence[float]) -> sa.ColumnElement[Any] | None:
+        wanted: sa.ColumnElement[Any] = sa.literal_column(
+            f"ARRAY[{', '.join(map(repr, fractions))}]::double precision[]"
+        )
+        return sa.func.percentile_disc(wanted, type_=sa.ARRAY(sa.BigInteger)).within_group(column)
+
+    def json_equals(self, path: JsonPath, value: JsonPart) -> str:
+        return _JSON.equals(path, value)
+
+    def json_is_null(self, path: JsonPath) -> str:
+        return _JSON.is_null(path)
+
+    def json_text(self, path: JsonPath, dialect: sa.Dialect) -> str:
+        return _JSON.text(path)
 
     def text_position(self, column: sa.ColumnElement[Any], text: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
         return sa.func.strpos(column, text)

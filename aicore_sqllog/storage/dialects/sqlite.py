@@ -23,6 +23,7 @@ from sqlalchemy.pool import NullPool
 from aicore_sqllog.storage.dialects import sqlite_reading
 from aicore_sqllog.storage.dialects.fast_inserts import FastInsert, insert_many_values
 from aicore_sqllog.storage.dialects.generic import Driver, Drivers, GenericDialect, Purpose, swap_attributes
+from aicore_sqllog.storage.dialects.json_members import JsonPart, JsonPath, SqliteJson
 from aicore_sqllog.storage.kinds import (
     CONTENTION,
     DISK_FULL,
@@ -47,6 +48,9 @@ _DECIDED_BY_ITS_OWNER = frozenset({"immutable", "nolock", "vfs"})
 
 _WAL_SECONDS = 5.0
 _WAL_PAUSE_SECONDS = 0.02
+
+
+_JSON = SqliteJson()
 
 
 class SqliteDialect(GenericDialect):
@@ -131,6 +135,19 @@ class SqliteDialect(GenericDialect):
             return POISON if is_refusal else None
         primary = "_".join(str(name).split("_")[:2])
         return _VERDICTS.get(primary, TRANSIENT)
+
+    def unix_seconds(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+        # The text's own parts: whatever stands behind the seconds is less than one.
+        return sa.cast(sa.func.strftime("%s", sa.func.substr(column, 1, 19)), sa.BigInteger)
+
+    def json_equals(self, path: JsonPath, value: JsonPart) -> str:
+        return _JSON.equals(path, value)
+
+    def json_is_null(self, path: JsonPath) -> str:
+        return _JSON.is_null(path)
+
+    def json_text(self, path: JsonPath, dialect: sa.Dialect) -> str:
+        return _JSON.text(path)
 
     def text_position(self, column: sa.ColumnElement[Any], text: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
         return sa.func.instr(column, text)
