@@ -2,18 +2,23 @@
 The readers: each method asks a question of ``querying/`` and returns its answer.
 """
 
+from datetime import date, datetime
 from types import TracebackType
 from typing import Self, Unpack
 
 import polars as pl
 
-from aicore_sqllog.querying import count, operations
+from aicore_sqllog.querying import count, losses, operations, sessions, summary, timeseries, values
 from aicore_sqllog.querying.execute import aexecute, execute
 from aicore_sqllog.querying.filters import Filters
+from aicore_sqllog.querying.groups import By
 from aicore_sqllog.querying.operations import OperationsArguments
 from aicore_sqllog.querying.reader_cache import ReaderCache
+from aicore_sqllog.querying.sessions import SessionsArguments
 from aicore_sqllog.querying.signature import shows_arguments_of
 from aicore_sqllog.querying.source import AsyncSource, Source
+from aicore_sqllog.querying.summary import SummaryArguments
+from aicore_sqllog.querying.timeseries import TimeseriesArguments
 from aicore_sqllog.storage.connection import ASYNC_FIRST, SYNC_FIRST, Connection, Place, resolve
 
 __all__ = ["AsyncLogReader", "LogReader", "apolars_from_db", "polars_from_db"]
@@ -95,6 +100,111 @@ class LogReader:
         """Return how many operations match; filters and errors as in :meth:`operations`."""
         return execute(count.count(**filters), self._source.connect)
 
+    @shows_arguments_of(sessions.sessions)
+    def sessions(self, **arguments: Unpack[SessionsArguments]) -> pl.DataFrame:
+        """
+        Return the sessions of the operations that match, one row each, with what these add up to.
+
+        Args:
+            order_by: A column of the frame; sessions that are equal in it come in the order of ``session_id``.
+
+            descending: Exactly the other way round.
+
+            limit: At most so many rows.
+
+            filters: As in :meth:`operations`, about the operations.
+
+        Returns:
+            ``session_id session_key workspace agent_id created_at session_metadata``, then ``calls error_calls
+            input_tokens output_tokens total_tokens cost first_timestamp last_timestamp`` of the operations that match.
+        """
+        return execute(sessions.sessions(**arguments), self._source.connect)
+
+    @shows_arguments_of(summary.summary)
+    def summary(self, by: By = None, **arguments: Unpack[SummaryArguments]) -> pl.DataFrame:
+        """
+        Return how much, how many and how slow, a row for each group of the operations that match.
+
+        The database adds up; only groups come back. An unknown number is in no sum, mean or percentile, and where
+        none is known the measure is null.
+
+        Args:
+            by: What to group by: a column that names something (``provider model response_model operation_type
+                workspace agent_id user_id action_id session_id status error_type finish_reason``), a path
+                into ``extras`` such as ``("extras", "user", "tier")``, or several; left out, all is one group.
+
+            measures: Which, in which order; all where it is left out. Percentiles cost the most.
+
+            filters: As in :meth:`operations`.
+
+        Returns:
+            The columns of *by*, texts, in whose order the rows come; then ``calls error_calls error_rate
+            input_tokens output_tokens total_tokens cache_read_tokens cache_write_tokens reasoning_tokens cost
+            cost_per_call unpriced_calls latency_ms_mean latency_ms_p50 latency_ms_p90 latency_ms_p95 latency_ms_p99
+            latency_ms_max time_to_first_token_ms_p50 output_tokens_per_second first_timestamp last_timestamp``.
+            Percentiles are by nearest rank, as ``percentile_disc`` of SQL has them: a value that was measured.
+
+        Raises:
+            ValueError: If there is no such column or measure; the nearest is named.
+        """
+        return execute(summary.summary(self._source.dialect, by, **arguments), self._source.connect)
+
+    @shows_arguments_of(timeseries.timeseries)
+    def timeseries(self, every: str = "1d", by: By = None, **arguments: Unpack[TimeseriesArguments]) -> pl.DataFrame:
+        """
+        Return the measures of :meth:`summary` for each bucket of time, and each group in it.
+
+        Args:
+            every: How long a bucket is: ``1m 5m 15m 1h 6h 1d 1w 1mo``. From ``6h`` on they are those of the local
+                calendar: a day has 23, 24 or 25 hours, a week begins on Monday. An hour that comes twice when
+                clocks go back is two buckets.
+
+            by: As in :meth:`summary`.
+
+            tz: A time zone's name, such as ``"Europe/Berlin"``. Dates in the filters, and times without a zone, mean
+                this zone.
+
+            measures: As in :meth:`summary`.
+
+            filters: As in :meth:`operations`.
+
+        Returns:
+            ``bucket``, when it begins, in the zone; then the columns of :meth:`summary`. There is a row for each bucket
+            from ``start_date`` to ``end_date``, or from the first call to the last, and for each group that has a call
+            in any of them; where there is no call, ``calls`` is 0.
+
+        Raises:
+            ValueError: If there is no such length, zone, column or measure, or there would be over 100,000 buckets.
+        """
+        asked = timeseries.timeseries(self._source.dialect, every, by, **arguments)
+        return execute(asked, self._source.connect)
+
+    @shows_arguments_of(values.values)
+    def values(self, column: str | tuple[str | int, ...], **filters: Unpack[Filters]) -> list[str | None]:
+        """
+        Return the distinct values of a column that names something, or of a path into ``extras``, for menus.
+
+        They are in order, code point by code point; ``None`` comes last where an operation has no value. Columns and
+        paths are those of ``by`` in :meth:`summary`, filters those of :meth:`operations`.
+        """
+        return execute(values.values(column, **filters), self._source.connect)
+
+    def losses(
+        self, start_date: str | date | datetime | None = None, end_date: str | date | datetime | None = None
+    ) -> pl.DataFrame:
+        """
+        Return what was dropped by policy in a period: whether the log of it is complete.
+
+        Args:
+            start_date: Losses that lasted until then or longer; read as in :meth:`operations`.
+
+            end_date: Losses that began before.
+
+        Returns:
+            A row for each: ``reason count bytes first_at last_at host process_id``. No row: nothing was dropped.
+        """
+        return execute(losses.losses(start_date, end_date), self._source.connect)
+
     def close(self) -> None:
         """Close the connections that are ours. A later question opens new ones."""
         self._source.close()
@@ -128,6 +238,35 @@ class AsyncLogReader:
     async def count(self, **filters: Unpack[Filters]) -> int:
         """Return how many operations match."""
         return await aexecute(count.count(**filters), self._source.connect)
+
+    @shows_arguments_of(sessions.sessions)
+    async def sessions(self, **arguments: Unpack[SessionsArguments]) -> pl.DataFrame:
+        """See :meth:`LogReader.sessions`."""
+        return await aexecute(sessions.sessions(**arguments), self._source.connect)
+
+    @shows_arguments_of(summary.summary)
+    async def summary(self, by: By = None, **arguments: Unpack[SummaryArguments]) -> pl.DataFrame:
+        """See :meth:`LogReader.summary`."""
+        return await aexecute(summary.summary(self._source.dialect, by, **arguments), self._source.connect)
+
+    @shows_arguments_of(timeseries.timeseries)
+    async def timeseries(
+        self, every: str = "1d", by: By = None, **arguments: Unpack[TimeseriesArguments]
+    ) -> pl.DataFrame:
+        """See :meth:`LogReader.timeseries`."""
+        asked = timeseries.timeseries(self._source.dialect, every, by, **arguments)
+        return await aexecute(asked, self._source.connect)
+
+    @shows_arguments_of(values.values)
+    async def values(self, column: str | tuple[str | int, ...], **filters: Unpack[Filters]) -> list[str | None]:
+        """See :meth:`LogReader.values`."""
+        return await aexecute(values.values(column, **filters), self._source.connect)
+
+    async def losses(
+        self, start_date: str | date | datetime | None = None, end_date: str | date | datetime | None = None
+    ) -> pl.DataFrame:
+        """See :meth:`LogReader.losses`."""
+        return await aexecute(losses.losses(start_date, end_date), self._source.connect)
 
     async def close(self) -> None:
         """Close the connections that are ours."""

@@ -15,6 +15,7 @@ import pytest
 from aicore_sqllog import HandlerStats, SQLLogHandler, redactors
 from aicore_sqllog.capture.fields import FIELD_DESCRIPTIONS
 from aicore_sqllog.querying.filters import Filters
+from aicore_sqllog.querying.measures import MEASURES
 from aicore_sqllog.record.columns import COLUMNS, OPERATIONS
 from aicore_sqllog.storage.revisions import VERSION_TABLE
 from tests.conftest import ROOT
@@ -97,6 +98,11 @@ def test_the_columns_are_those_of_the_tables(table: str) -> None:
 def test_the_filters_are_those_of_the_reader() -> None:
     told = [name for names, _ in rows("docs/reading.md", "Filters") for name in code_words(names)]
     assert sorted(told) == sorted(get_type_hints(Filters))
+
+
+def test_the_measures_are_those_of_a_summary() -> None:
+    expected = [[f"`{name}`", measure.description] for name, measure in MEASURES.items()]
+    assert rows("docs/reading.md", "Measures") == expected
 
 
 def test_the_redactors_are_those_there_are() -> None:

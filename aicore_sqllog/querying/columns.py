@@ -10,13 +10,24 @@ import sqlalchemy as sa
 from aicore_sqllog.record import columns
 from aicore_sqllog.record.columns import Column, ColumnKind
 from aicore_sqllog.storage.expressions import by_code_point, plain_instant
-from aicore_sqllog.storage.models import LlmMessage, LlmOperation, LlmSession
+from aicore_sqllog.storage.models import LlmLogLoss, LlmMessage, LlmOperation, LlmSession
 
-__all__ = ["FRAME_COLUMNS", "MESSAGES", "MESSAGE_COLUMNS", "OPERATIONS", "SESSIONS", "FrameColumn"]
+__all__ = [
+    "FRAME_COLUMNS",
+    "LOSSES",
+    "LOSS_COLUMNS",
+    "MESSAGES",
+    "MESSAGE_COLUMNS",
+    "OPERATIONS",
+    "SESSIONS",
+    "SESSION_COLUMNS",
+    "FrameColumn",
+]
 
 OPERATIONS = cast(sa.Table, LlmOperation.__table__)
 SESSIONS = cast(sa.Table, LlmSession.__table__)
 MESSAGES = cast(sa.Table, LlmMessage.__table__)
+LOSSES = cast(sa.Table, LlmLogLoss.__table__)
 
 
 class FrameColumn(NamedTuple):
@@ -51,6 +62,18 @@ FRAME_COLUMNS: Mapping[str, FrameColumn] = {
     **_of(SESSIONS, columns.SESSIONS, ("session_key", "session_metadata")),
 }
 """The columns of the frame of operations, in order."""
+
+SESSION_COLUMNS: Mapping[str, FrameColumn] = _of(
+    SESSIONS,
+    columns.SESSIONS,
+    ("session_id", "session_key", "workspace", "agent_id", "created_at", "session_metadata"),
+)
+"""The columns of the frame of sessions that are theirs, in order."""
+
+LOSS_COLUMNS: Mapping[str, FrameColumn] = _of(
+    LOSSES, columns.LOSSES, ("reason", "count", "bytes", "first_at", "last_at", "host", "process_id")
+)
+"""The columns of the frame of losses, in order."""
 
 MESSAGE_COLUMNS: Mapping[str, FrameColumn] = _of(
     MESSAGES, columns.MESSAGES, ("operation_id", "role", "content", "parts", "sequence_number")

@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 import polars as pl
 
-from aicore_sqllog.querying.columns import FRAME_COLUMNS, MESSAGE_COLUMNS, FrameColumn
+from aicore_sqllog.querying.columns import FRAME_COLUMNS, MESSAGE_COLUMNS
 from aicore_sqllog.querying.instants import INSTANT, instants
 from aicore_sqllog.record.columns import ColumnKind
 
-__all__ = ["MESSAGES_TYPE", "message_frame", "operation_frame", "with_messages"]
+__all__ = ["MESSAGES_TYPE", "message_frame", "operation_frame", "typed_frame", "with_messages"]
 
 _POLARS_TYPES: Mapping[ColumnKind, pl.DataType] = {
     ColumnKind.ID: pl.String(),
@@ -36,7 +36,7 @@ def operation_frame(rows: Sequence[Sequence[Any]], columns: Sequence[str], decod
     With *decode_json* the JSON columns hold Python objects (Polars' ``Object``): what each row
     holds differs, and a ``Struct`` would give every row the keys of all others.
     """
-    frame = _frame(rows, {name: FRAME_COLUMNS[name] for name in columns})
+    frame = typed_frame(rows, {name: FRAME_COLUMNS[name].kind for name in columns})
     if not decode_json:
         return frame
     documents = [name for name in columns if FRAME_COLUMNS[name].kind is ColumnKind.JSON]
@@ -45,7 +45,7 @@ def operation_frame(rows: Sequence[Sequence[Any]], columns: Sequence[str], decod
 
 def message_frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
     """Return the frame of message rows, as :func:`with_messages` takes it."""
-    return _frame(rows, MESSAGE_COLUMNS)
+    return typed_frame(rows, {name: column.kind for name, column in MESSAGE_COLUMNS.items()})
 
 
 def with_messages(operations: pl.DataFrame, messages: pl.DataFrame) -> pl.DataFrame:
@@ -60,11 +60,12 @@ def with_messages(operations: pl.DataFrame, messages: pl.DataFrame) -> pl.DataFr
     return operations.with_columns(pl.Series("messages", column, dtype=MESSAGES_TYPE))
 
 
-def _frame(rows: Sequence[Sequence[Any]], columns: Mapping[str, FrameColumn]) -> pl.DataFrame:
+def typed_frame(rows: Sequence[Sequence[Any]], columns: Mapping[str, ColumnKind]) -> pl.DataFrame:
+    """Return the frame of *rows*, whose values are in the order of *columns*, each with the type of its kind."""
     values: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
     series = []
-    for (name, column), items in zip(columns.items(), values, strict=True):
-        dtype = _POLARS_TYPES[column.kind]
+    for (name, kind), items in zip(columns.items(), values, strict=True):
+        dtype = _POLARS_TYPES[kind]
         series.append(instants(name, items) if dtype == INSTANT else pl.Series(name, items, dtype=dtype))
     return pl.DataFrame(series)
 

@@ -13,11 +13,13 @@ from aicore_sqllog.querying.conditions import matching
 from aicore_sqllog.querying.execute import Question
 from aicore_sqllog.querying.filters import Filters, LogFilter, nearest
 from aicore_sqllog.querying.frames import message_frame, operation_frame, with_messages
+from aicore_sqllog.querying.ordering import checked_limit, checked_order
 from aicore_sqllog.record.columns import ColumnKind
 
 __all__ = ["OperationsArguments", "operations"]
 
 _OPERATIONS_A_LOOKUP = 500
+_SORTABLE = [name for name, column in FRAME_COLUMNS.items() if column.kind is not ColumnKind.JSON]
 
 
 class OperationsArguments(Filters, total=False):
@@ -46,9 +48,9 @@ def operations(
     # A Select of no column is an error on most databases.
     fetched = list(dict.fromkeys([*wanted, "operation_id"])) if include_messages or not wanted else wanted
     log_filter = LogFilter.of(filters, known_beside=OperationsArguments.__annotations__)
-    order = _order(_check_order(order_by), descending)
+    order = _order(checked_order(order_by, _SORTABLE), descending)
     select = matching(sa.select(*(FRAME_COLUMNS[name].selected().label(name) for name in fetched)), log_filter)
-    frame = operation_frame((yield select.order_by(*order).limit(_check_limit(limit))), fetched, decode_json)
+    frame = operation_frame((yield select.order_by(*order).limit(checked_limit(limit))), fetched, decode_json)
     if not include_messages:
         return frame.select(wanted)
     messages: list[Any] = []
@@ -85,16 +87,3 @@ def _check_columns(columns: Sequence[str] | None) -> list[str]:
         if name not in FRAME_COLUMNS:
             raise ValueError(f"columns: there is no column {name!r}.{nearest(str(name), FRAME_COLUMNS)}")
     return list(dict.fromkeys(columns))
-
-
-def _check_order(order_by: str) -> str:
-    sortable = [name for name, column in FRAME_COLUMNS.items() if column.kind is not ColumnKind.JSON]
-    if order_by not in sortable:
-        raise ValueError(f"order_by={order_by!r}: rows have no such order.{nearest(str(order_by), sortable)}")
-    return order_by
-
-
-def _check_limit(limit: int | None) -> int | None:
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
-        raise ValueError(f"limit={limit!r} cannot be right. Allowed: a number of rows from 0 on, or None.")
-    return limit

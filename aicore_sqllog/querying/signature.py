@@ -18,12 +18,13 @@ def shows_arguments_of(question: Callable[..., Any]) -> Callable[[F], F]:
     """
     Return a decorator that has ``help()``, notebooks and ``inspect.signature`` show *question*'s arguments by name.
 
-    They stand in the place of ``**arguments``: the arguments of *question*, then every filter.
+    They stand in the place of ``**arguments``: the arguments of *question* that are named, then every filter.
     """
 
     def decorate(function: F) -> F:
         own = inspect.signature(function)
-        parameters = [*_named(own), *_named(inspect.signature(question)), *_FILTERS]
+        asked = [one for one in _named(inspect.signature(question)) if one.name not in own.parameters]
+        parameters = [*_named(own), *(one for one in asked if one.kind is not Parameter.POSITIONAL_ONLY), *_FILTERS]
         function.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
         return function
 

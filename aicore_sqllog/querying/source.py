@@ -15,6 +15,8 @@ from aicore_sqllog.process import hooks
 from aicore_sqllog.querying.failures import LogState, state_of_log, translated
 from aicore_sqllog.querying.uninterrupted import Uninterrupted
 from aicore_sqllog.storage.connection import Place
+from aicore_sqllog.storage.dialects.generic import GenericDialect
+from aicore_sqllog.storage.dialects.lookup import dialect_of
 from aicore_sqllog.storage.engines import async_reader_engine, reader_engine
 from aicore_sqllog.storage.faults import without_values
 from aicore_sqllog.storage.transactions import async_reading, reading
@@ -32,6 +34,11 @@ class Source:
         self._place = place
         self._engine: Engine | None = None
         _LIVE.add(self)
+
+    @property
+    def dialect(self) -> GenericDialect:
+        """What the database decides."""
+        return dialect_of(self._place.url)
 
     @contextmanager
     def connect(self) -> Iterator[sa.Connection]:
@@ -73,6 +80,11 @@ class AsyncSource:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._engine: AsyncEngine | None = None
+
+    @property
+    def dialect(self) -> GenericDialect:
+        """What the database decides."""
+        return dialect_of(self._place.url)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator["AsyncConnection"]:

@@ -22,6 +22,7 @@ __all__ = [
     "plain_instant",
     "text_position",
     "unix_seconds",
+    "whole_division",
 ]
 
 
@@ -52,6 +53,13 @@ class plain_instant(FunctionElement[Any]):  # noqa: N801
 
 class unix_seconds(FunctionElement[int]):  # noqa: N801
     """The whole second since 1970 in which an instant lies, as a number that no setting of the session changes."""
+
+    inherit_cache = True
+    type = sa.BigInteger()
+
+
+class whole_division(FunctionElement[int]):  # noqa: N801
+    """The whole part of the quotient of two whole numbers, neither of them negative."""
 
     inherit_cache = True
     type = sa.BigInteger()
@@ -108,6 +116,12 @@ def _plain_instant(element: plain_instant, compiler: SQLCompiler, **options: Any
 def _unix_seconds(element: unix_seconds, compiler: SQLCompiler, **options: Any) -> str:
     (column,) = element.clauses
     return compiler.process(dialect_of(compiler.dialect).unix_seconds(column), **options)
+
+
+@compiles(whole_division)
+def _whole_division(element: whole_division, compiler: SQLCompiler, **options: Any) -> str:
+    dividend, divisor = (compiler.process(clause.self_group(), **options) for clause in element.clauses)
+    return dialect_of(compiler.dialect).whole_division(dividend, divisor)
 
 
 @compiles(json_equals)

@@ -147,7 +147,7 @@ def test_a_session_or_operation_is_found_by_its_uuid(stored: str) -> None:
         ({"modell": "x"}, TypeError, ["modell", "'model'"]),
         ({"min_token": 1}, TypeError, ["min_token", "'min_tokens'"]),
         ({"colums": ["model"]}, TypeError, ["colums", "'columns'"]),
-        ({"extras": {"a": 1}}, TypeError, ["extras"]),
+        ({"extra": {"a": 1}}, TypeError, ["'extras'"]),
         ({"min_tokens": "x"}, ValueError, ["min_tokens='x'"]),
         ({"min_cost": True}, ValueError, ["min_cost=True"]),
         ({"max_cost": float("nan")}, ValueError, ["max_cost=nan"]),

@@ -165,6 +165,10 @@ class GenericDialect:
         """Return the whole second since 1970 in which *column*, an instant, lies."""
         return sa.cast(sa.func.floor(sa.extract("epoch", column)), sa.BigInteger)
 
+    def whole_division(self, dividend: str, divisor: str) -> str:
+        """Return the SQL of the whole part of a quotient of whole numbers, neither of them negative."""
+        return f"({dividend} / {divisor})"
+
     def percentiles(self, column: sa.ColumnElement[Any], fractions: Sequence[float]) -> sa.ColumnElement[Any] | None:
         """
         Return the values of *column* at *fractions*, by nearest rank, as a list; None where there is no such aggregate.

@@ -194,6 +194,9 @@ class MysqlDialect(GenericDialect):
         micros = sa.func.timestampdiff(sa.literal_column("MICROSECOND"), _EPOCH, column)
         return sa.cast(sa.func.floor(micros / sa.literal_column("1000000")), sa.BigInteger)
 
+    def whole_division(self, dividend: str, divisor: str) -> str:
+        return f"({dividend} DIV {divisor})"  # a quotient by / is rounded to four places
+
     def json_equals(self, path: JsonPath, value: JsonPart) -> str:
         return _JSON.equals(path, value)
 

@@ -220,11 +220,10 @@ class PostgresqlDialect(GenericDialect):
         return postgresql.JSONB(none_as_null=True)
 
     def plain_instant(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-        held = sa.func.least(sa.func.greatest(column, _FIRST_INSTANT), _LAST_INSTANT)
-        return sa.cast(sa.extract("epoch", held) * 1000000, sa.BigInteger)
+        return sa.cast(sa.extract("epoch", _held(column)) * 1000000, sa.BigInteger)
 
     def unix_seconds(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
-        return sa.cast(sa.func.floor(sa.extract("epoch", column)), sa.BigInteger)
+        return sa.cast(sa.func.floor(sa.extract("epoch", _held(column))), sa.BigInteger)
 
     def percentiles(self, column: sa.ColumnElement[Any], fractions: Sequence[float]) -> sa.ColumnElement[Any] | None:
         wanted: sa.ColumnElement[Any] = sa.literal_column(
@@ -246,6 +245,11 @@ class PostgresqlDialect(GenericDialect):
 
     def by_code_point(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return column.collate("C")
+
+
+def _held(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Return the instant nearest to *column* that a datetime can hold; of NULL, which both functions ignore, NULL."""
+    return sa.case((column.is_not(None), sa.func.least(sa.func.greatest(column, _FIRST_INSTANT), _LAST_INSTANT)))
 
 
 def _use_utf8(connection: Any) -> Callable[[], None]:
