@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aicore_sqllog.delivery.stats import HandlerStats
     from aicore_sqllog.errors import ConfigurationError, DatabaseError, LogNotFoundError, SchemaError, SQLLogError
     from aicore_sqllog.handler import SQLLogHandler
+    from aicore_sqllog.integrations.instrument import instrument, uninstrument
     from aicore_sqllog.operation import OperationScope, llm_operation
     from aicore_sqllog.process.signals import install_signal_handlers
     from aicore_sqllog.reader import AsyncLogReader, LogReader, apolars_from_db, polars_from_db
@@ -36,10 +37,12 @@ __all__ = [
     "SchemaError",
     "apolars_from_db",
     "install_signal_handlers",
+    "instrument",
     "llm_operation",
     "llm_session",
     "metadata",
     "polars_from_db",
+    "uninstrument",
 ]
 
 __version__ = "0.1.0"
@@ -61,10 +64,12 @@ _HOMES = {
     "SchemaError": "errors",
     "apolars_from_db": "reader",
     "install_signal_handlers": "process.signals",
+    "instrument": "integrations.instrument",
     "llm_operation": "operation",
     "llm_session": "capture.session",
     "metadata": "storage.models",
     "polars_from_db": "reader",
+    "uninstrument": "integrations.instrument",
 }
 
 

@@ -14,7 +14,7 @@ from aicore_sqllog.capture.context import as_text, current_owner, enter, inside,
 from aicore_sqllog.capture.fields import NOTES_KEY, require_fields
 from aicore_sqllog.capture.messages import as_items
 from aicore_sqllog.capture.operation_record import SURROUNDING, AnyLogger, add_notes, add_surroundings, log_record
-from aicore_sqllog.capture.silence import tell_if_nothing_was_recorded
+from aicore_sqllog.capture.silence import tell_if_no_usage_was_sent, tell_if_nothing_was_recorded
 from aicore_sqllog.capture.unfinished import note_begun, note_ended
 from aicore_sqllog.capture.wrapping import wrap
 from aicore_sqllog.process.notices import Notices
@@ -244,6 +244,8 @@ class OperationScope:
             fields = self._fields(ended_at, error)
             if error is None and self._is_call and not self._answers and not self._watches:
                 tell_if_nothing_was_recorded(fields)
+            if error is None and self._watches:
+                tell_if_no_usage_was_sent(fields)
             with inside(self._scope.outer):
                 log_record(self._logger, fields, error)
         except Exception as fault:

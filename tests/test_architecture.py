@@ -34,11 +34,12 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "options": BASE | {"batching", "capture"},
     "handler": BASE | {"options", "record", "storage", "batching", "capture", "delivery", "writing"},
     "operation": BASE | {"capture", "record", "responses"},
+    "integrations": BASE | {"capture", "record", "responses", "operation"},
     "reader": BASE | {"record", "storage", "querying"},
     "collector": BASE | {"capture", "storage", "handler", "reader"},
     "cli": BASE | {"storage", "handler", "reader"},
     "__main__": {"cli"},
-    "__init__": BASE | DOORS | {"capture", "delivery", "storage"},
+    "__init__": BASE | DOORS | {"capture", "delivery", "integrations", "storage"},
 }
 LARGEST_FILE, LARGEST_FUNCTION = 360, 45
 

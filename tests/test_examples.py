@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,22 @@ import pytest
 from aicore_sqllog import LogReader
 from tests.conftest import ROOT
 from tests.support.processes import run_python
+from tests.support.recordings import Recording, served
+from tests.support.shapes import CHAT
 from tests.support.traffic import documents
 
 EXAMPLES = ROOT / "examples"
+
+
+class Turns(dict[str, Recording]):
+    """Answers in their order, whatever is asked."""
+
+    def __init__(self, answers: list[Recording]) -> None:
+        super().__init__()
+        self._left = iter(answers)
+
+    def __missing__(self, name: str) -> Recording:
+        return next(self._left)
 
 
 def replay(path: Path, database: Path) -> dict[str, Any]:
@@ -65,6 +79,21 @@ def test_the_benchmark_of_capture_runs(tmp_path: Path) -> None:
     done = run_python(EXAMPLES.parent / "benchmarks" / "capture.py", "1", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count(" us") > 20
+
+
+def test_instrumented(tmp_path: Path) -> None:
+    good = Recording("good", "openai", "openai.chat", False, 200, "application/json", json.dumps(CHAT).encode())
+    bad = {"error": {"message": "no such model", "type": "invalid_request_error"}}
+    with served(Turns([good, replace(good, status=404, body=json.dumps(bad).encode())])) as url:
+        done = run_python(
+            EXAMPLES / "instrumented.py", cwd=tmp_path, OPENAI_BASE_URL=url, OPENAI_API_KEY="k", NO_PROXY="*"
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "failed: NotFoundError",
+        "gpt-4o-mini success 9 1 None",
+        "gpt-none error None None invalid_request_error",
+    ]
 
 
 def test_replay_of_our_own_samples(path: Path) -> None:

@@ -24,7 +24,7 @@ def read_answer(content: Content) -> None:
     if found.get("status") != "error":
         found.pop("status", None)  # an answer may be a success and its record still tell of an error
     if "cost" in found and content.fields.get("cost") is None:
-        content.own["cost_source"] = "provider"
+        content.own["cost_source"] = "reported"
     for name, value in found.items():
         if content.fields.get(name) is None:
             content.fields[name] = value

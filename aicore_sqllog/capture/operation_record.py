@@ -30,7 +30,7 @@ def add_notes(
     if error is not None:
         notes["traceback"] = describe_exception(error).traceback
     if "cost" in told and "cost" not in given:
-        notes["cost_source"] = "provider"
+        notes["cost_source"] = "reported"
 
 
 def add_surroundings(fields: dict[str, Any], scope: Scope) -> None:

@@ -13,7 +13,11 @@ from aicore_sqllog.values.secret_names import is_secret_name, is_secret_value
 
 __all__ = ["lift_request", "without_secrets"]
 
-_LIFTED = (("model", ("model",)), ("messages", ("messages", "input")))
+_LIFTED = (
+    ("model", ("model",)),
+    ("messages", ("messages", "input", "contents", "prompt")),
+    ("system_instructions", ("system", "instructions", "system_instruction")),
+)
 """The fields that a request may give, and what they are called there."""
 
 _SCHEMAS = frozenset({"tools", "functions", "response_format"})

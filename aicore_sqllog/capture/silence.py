@@ -4,10 +4,11 @@ What would pass in silence while a handler waits for it: told once in a process,
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from aicore_sqllog.process import end
 
-__all__ = ["tell_if_not_enabled", "tell_if_nothing_was_recorded"]
+__all__ = ["tell_if_no_usage_was_sent", "tell_if_not_enabled", "tell_if_nothing_was_recorded"]
 
 _OUTCOME = ("response", "input_tokens", "output_tokens", "cost", "finish_reason")
 
@@ -34,6 +35,19 @@ def tell_if_nothing_was_recorded(fields: Mapping[str, object]) -> None:
         "nothing recorded",
         f"an llm_operation of {fields.get('model') or fields.get('provider')} recorded no response. "
         "Call op.record(response), or op.stream(chunks), inside of its block.",
+    )
+
+
+def tell_if_no_usage_was_sent(fields: Mapping[str, Any]) -> None:
+    """Tell that a stream of OpenAI's chat API came whole and without token counts: it must be asked for them."""
+    extras = fields.get("extras") or {}
+    is_whole = (extras.get("stream") or {}).get("state") == "ended"
+    if not is_whole or extras.get("object") != "chat.completion.chunk" or fields.get("input_tokens") is not None:
+        return
+    _tell_once(
+        "no usage",
+        f"a stream of {fields.get('model') or fields.get('response_model')} told no token counts. "
+        'Ask for them with stream_options={"include_usage": True}.',
     )
 
 

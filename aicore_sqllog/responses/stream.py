@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from aicore_sqllog.responses.raw_response import watch_raw_response
 from aicore_sqllog.responses.tap import tap
 from aicore_sqllog.responses.watch import Watch
 
@@ -179,7 +180,7 @@ def watch_returned(value: Any, watch: Watch) -> Any:
     """
     if isinstance(value, _Watched):
         return None
-    if tap(value, watch):
+    if tap(value, watch) or watch_raw_response(value, watch):
         return value
     if not isinstance(value, Iterator | AsyncIterator) or any(hasattr(type(value), name) for name in _NO_STREAM):
         return None

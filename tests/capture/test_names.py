@@ -125,7 +125,7 @@ def test_a_provider_s_answer_in_a_plain_record_is_read() -> None:
         assert (record.model, record.response_model, record.finish_reason) == ("m", "m-1", "stop")
         assert (record.input_tokens, record.output_tokens, record.cost) == (8, 1, 0.25)
         assert [(m.role, m.content) for m in record.messages] == [("assistant", "Hi")]
-        assert own(record)["cost_source"] == "provider"
+        assert own(record)["cost_source"] == "reported"
     failed = capture({"llm": {"model": "m", "response": {"error": {"type": "overloaded", "message": "Busy"}}}})
     assert (failed.status, failed.error_type, failed.error_message) == ("error", "overloaded", "Busy")
     mine = {"candidates": [{"name": "Ann"}], "verdict": "hire"}
