@@ -5,13 +5,15 @@ The readers: each method asks a question of ``querying/`` and returns its answer
 from datetime import date, datetime
 from types import TracebackType
 from typing import Self, Unpack
+from uuid import UUID
 
 import polars as pl
 
-from aicore_sqllog.querying import count, losses, operations, sessions, summary, timeseries, values
+from aicore_sqllog.querying import count, losses, messages, operations, sessions, summary, timeseries, values
 from aicore_sqllog.querying.execute import aexecute, execute
 from aicore_sqllog.querying.filters import Filters
 from aicore_sqllog.querying.groups import By
+from aicore_sqllog.querying.messages import MessagesArguments
 from aicore_sqllog.querying.operations import OperationsArguments
 from aicore_sqllog.querying.reader_cache import ReaderCache
 from aicore_sqllog.querying.sessions import SessionsArguments
@@ -99,6 +101,40 @@ class LogReader:
     def count(self, **filters: Unpack[Filters]) -> int:
         """Return how many operations match; filters and errors as in :meth:`operations`."""
         return execute(count.count(**filters), self._source.connect)
+
+    @shows_arguments_of(messages.messages)
+    def messages(self, **arguments: Unpack[MessagesArguments]) -> pl.DataFrame:
+        """
+        Return the messages of the operations that match, one row each, as they were logged.
+
+        Args:
+            descending: The latest first.
+
+            limit: At most so many rows.
+
+            filters: As in :meth:`operations`; ``role`` and ``content_contains`` choose among the messages themselves.
+
+        Returns:
+            ``session_id timestamp operation_id sequence_number role content parts``, in the order of the calls.
+        """
+        return execute(messages.messages(**arguments), self._source.connect)
+
+    def conversation(self, session_id: str | UUID) -> pl.DataFrame:
+        """
+        Return what was said in a session, from the first message to the last, each once.
+
+        Many applications send the whole history with every call. Of each call come the messages after the longest
+        history that it continues: one that it repeats from its beginning to the answer. So a message that was
+        really said twice comes twice, and instructions that calls share come once.
+
+        Args:
+            session_id: The session, as it was logged: a UUID, or any text.
+
+        Returns:
+            ``position``, from 0; the columns of :meth:`messages`; ``message``: the whole message as it was logged,
+            as JSON.
+        """
+        return execute(messages.conversation(session_id), self._source.connect)
 
     @shows_arguments_of(sessions.sessions)
     def sessions(self, **arguments: Unpack[SessionsArguments]) -> pl.DataFrame:
@@ -238,6 +274,15 @@ class AsyncLogReader:
     async def count(self, **filters: Unpack[Filters]) -> int:
         """Return how many operations match."""
         return await aexecute(count.count(**filters), self._source.connect)
+
+    @shows_arguments_of(messages.messages)
+    async def messages(self, **arguments: Unpack[MessagesArguments]) -> pl.DataFrame:
+        """See :meth:`LogReader.messages`."""
+        return await aexecute(messages.messages(**arguments), self._source.connect)
+
+    async def conversation(self, session_id: str | UUID) -> pl.DataFrame:
+        """See :meth:`LogReader.conversation`."""
+        return await aexecute(messages.conversation(session_id), self._source.connect)
 
     @shows_arguments_of(sessions.sessions)
     async def sessions(self, **arguments: Unpack[SessionsArguments]) -> pl.DataFrame:

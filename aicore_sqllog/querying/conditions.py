@@ -14,7 +14,7 @@ from aicore_sqllog.querying.filter_values import Member
 from aicore_sqllog.querying.filters import TOTAL_TOKENS, Condition, LogFilter
 from aicore_sqllog.storage.expressions import json_equals, json_is_null, text_position
 
-__all__ = ["matching"]
+__all__ = ["matching", "matching_messages"]
 
 _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     "at_least": operator.ge,
@@ -33,6 +33,7 @@ _LITERAL_TYPES: Mapping[type, sa.types.TypeEngine[Any]] = {
 _DOCUMENTS = {"extras": OPERATIONS.c.extras, "metadata": SESSIONS.c.metadata}
 
 _SOURCE = OPERATIONS.outerjoin(SESSIONS, OPERATIONS.c.session_id == SESSIONS.c.session_id)
+_WITH_MESSAGES = _SOURCE.join(MESSAGES, MESSAGES.c.operation_id == OPERATIONS.c.operation_id)
 
 
 def matching(select: sa.Select[Any], log_filter: LogFilter) -> sa.Select[Any]:
@@ -42,12 +43,25 @@ def matching(select: sa.Select[Any], log_filter: LogFilter) -> sa.Select[Any]:
     Raises:
         ValueError: If ``where`` brings in another table, which would multiply the rows.
     """
+    has_message = [_has_message(log_filter.message_conditions)] if log_filter.message_conditions else []
+    return _matching(select, log_filter, _SOURCE, has_message)
+
+
+def matching_messages(select: sa.Select[Any], log_filter: LogFilter) -> sa.Select[Any]:
+    """Return *select* of the messages that match, joined with their operations and sessions; errors as above."""
+    return _matching(select, log_filter, _WITH_MESSAGES, _message_expressions(log_filter.message_conditions))
+
+
+def _matching(
+    select: sa.Select[Any],
+    log_filter: LogFilter,
+    source: sa.FromClause,
+    further: Sequence[sa.ColumnElement[bool]],
+) -> sa.Select[Any]:
     conditions = [_expression(condition) for condition in log_filter.conditions]
-    if log_filter.message_conditions:
-        conditions.append(_has_message(log_filter.message_conditions))
-    found = select.select_from(_SOURCE).where(*conditions, *log_filter.where)
+    found = select.select_from(source).where(*conditions, *further, *log_filter.where)
     # What a subquery selects from is its own matter; SQLAlchemy lists here what the rows themselves come from.
-    others = [source for source in found.get_final_froms() if source is not _SOURCE]
+    others = [one for one in found.get_final_froms() if one is not source]
     if others:
         raise ValueError(
             f"where names {', '.join(map(_described, others))}, which is not joined: each operation would come "
@@ -95,12 +109,16 @@ def _holds(document: sa.Column[Any], member: Member) -> sa.ColumnElement[bool]:
 
 def _has_message(conditions: Sequence[Condition]) -> sa.ColumnElement[bool]:
     """Return that one message of the operation meets all *conditions*."""
-    held: list[sa.ColumnElement[bool]] = [MESSAGES.c.operation_id == OPERATIONS.c.operation_id]
-    for condition in conditions:
-        column = MESSAGES.c[condition.column]
-        is_one_of = condition.comparison == "one_of"
-        held.append(_is_in(column, condition.value) if is_one_of else _compare(column, condition))
-    return sa.exists().where(*held)
+    return sa.exists().where(MESSAGES.c.operation_id == OPERATIONS.c.operation_id, *_message_expressions(conditions))
+
+
+def _message_expressions(conditions: Sequence[Condition]) -> list[sa.ColumnElement[bool]]:
+    return [
+        _is_in(MESSAGES.c[condition.column], condition.value)
+        if condition.comparison == "one_of"
+        else _compare(MESSAGES.c[condition.column], condition)
+        for condition in conditions
+    ]
 
 
 def _compare(column: sa.ColumnElement[Any], condition: Condition) -> sa.ColumnElement[bool]:
