@@ -5,12 +5,15 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
+BENCH_VENV = .venv-bench
+BENCH_STAMP = $(BENCH_VENV)/.installed
+BENCH ?=
 DEMO_STAMP = $(VENV)/.installed-for-demo
 SUPPORTED = 3.11 3.12 3.13 3.14
 PYTEST_ARGS ?= --numprocesses auto --dist worksteal
 FILES ?=
 
-.PHONY: help demo check test test-long test-all-pythons test-sqlalchemy-2.0 lint clean
+.PHONY: help demo check test test-long test-all-pythons test-sqlalchemy-2.0 lint clean bench bench-check
 
 help:
 	@echo "make demo              log some calls, read them back, replay a small file"
@@ -19,6 +22,8 @@ help:
 	@echo "make test-long         the tests that take minutes"
 	@echo "make test-all-pythons  the tests on every supported Python that is here"
 	@echo "make test-sqlalchemy-2.0  the tests with the newest SQLAlchemy 2.0"
+	@echo "make bench             what it costs, beside others, as one table; BENCH='caller --quick' runs some of it"
+	@echo "make bench-check       fails where a ratio is a third worse than the committed baseline"
 	@echo "make clean             remove what these made"
 
 $(BIN)/python:
@@ -70,5 +75,22 @@ test-sqlalchemy-2.0:
 	.venvs/sqlalchemy-2.0/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' 'sqlalchemy[asyncio]<2.1'
 	.venvs/sqlalchemy-2.0/bin/python -m pytest $(PYTEST_ARGS)
 
+# Each peer in an environment of its own: their versions exclude one another. One that cannot be installed is named
+# in the table.
+$(BENCH_STAMP): pyproject.toml $(wildcard benchmarks/peers/*.txt)
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@for peer in aicore mlflow llm; do \
+		$(PYTHON) -m venv $(BENCH_VENV)/peers/$$peer && $(BENCH_VENV)/peers/$$peer/bin/python -m pip install --quiet \
+			--disable-pip-version-check -r benchmarks/peers/$$peer.txt || rm -rf $(BENCH_VENV)/peers/$$peer; \
+	done
+	@touch $@
+
+bench: $(BENCH_STAMP)
+	$(BENCH_VENV)/bin/python -m benchmarks --json $(BENCH_VENV)/table.json --markdown $(BENCH_VENV)/table.md $(BENCH)
+
+bench-check: $(BENCH_STAMP)
+	$(BENCH_VENV)/bin/python -m benchmarks --check $(BENCH)
+
 clean:
-	rm -rf $(VENV) .venvs .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) .venvs .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
