@@ -5,7 +5,7 @@ What a downgrade drops, told before it does.
 import sqlalchemy as sa
 
 from aicore_sqllog.storage.models import metadata
-from aicore_sqllog.storage.revisions import DOCUMENTED, HEAD, look
+from aicore_sqllog.storage.revisions import HEAD, columns_of, look
 
 __all__ = ["what_is_lost"]
 
@@ -16,11 +16,12 @@ def what_is_lost(connection: sa.Connection, schema: str | None, revision: str) -
         return []  # nothing is dropped, or the downgrade refuses and says why
     inspector = sa.inspect(connection)
     lines = []
+    kept_columns = set() if revision == "base" else columns_of(revision)
     for table in reversed(metadata.sorted_tables):
         if not inspector.has_table(table.name, schema=schema):
             continue
         there = {column["name"] for column in inspector.get_columns(table.name, schema=schema)}
-        kept = DOCUMENTED.get(table.name, frozenset()) if revision != "base" else frozenset()
+        kept = {name for of, name in kept_columns if of == table.name}
         if not kept:
             rows = connection.scalar(sa.select(sa.func.count()).select_from(table))
             lines.append(f"drops the table {table.name} with {_counted(rows, 'row')}")

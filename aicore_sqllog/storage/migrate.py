@@ -15,6 +15,7 @@ from aicore_sqllog.errors import SchemaError
 from aicore_sqllog.process.fork_guard import IMPORTS
 from aicore_sqllog.storage.dialects.lookup import dialect_of
 from aicore_sqllog.storage.migrations.quiet import quiet
+from aicore_sqllog.storage.orphans import tell_of_orphans
 from aicore_sqllog.storage.revisions import HEAD, VERSION_TABLE, Found, look, refuse_unusable
 
 __all__ = ["MigrateMode", "downgrade", "ensure_schema", "upgrade"]
@@ -22,6 +23,9 @@ __all__ = ["MigrateMode", "downgrade", "ensure_schema", "upgrade"]
 MigrateMode = Literal["auto", "check", "off"]
 
 Say = Callable[[str], None]
+
+_HEEDED_NO_FOREIGN_KEYS = ("0001", "0002")
+"""Revisions under which a DELETE by another program's connection to SQLite left behind what it should have taken."""
 
 _UPGRADE = (
     'Run `aicore-sqllog upgrade --connection ...`, or give SQLLogHandler migrate="auto", '
@@ -50,11 +54,14 @@ def ensure_schema(connection: sa.Connection, schema: str | None, mode: MigrateMo
         return
     if mode == "check":
         found = look(connection, schema)
-        if not found.is_later and found.shown != HEAD:
+        if not found.is_later and not found.revision == found.shown == HEAD:
             what = "there are none" if found.revision is None else f"they are at revision {found.shown}"
             raise SchemaError(f"The tables are not ready: {what}, and this version needs {HEAD}. {_UPGRADE}")
     else:
         found = upgrade(connection, schema)
+        told = tell_of_orphans(connection) if found.revision in _HEEDED_NO_FOREIGN_KEYS else None
+        if told is not None:
+            say(told)
     if found.is_later:
         say(refuse_unusable(connection, schema, str(found.stamped)))
 
@@ -95,9 +102,9 @@ def downgrade(connection: sa.Connection, schema: str | None = None, revision: st
         if target is not None and (found.revision is None or found.revision < target):
             what = "There are no tables" if found.revision is None else f"The tables are at revision {found.revision}"
             raise SchemaError(f"{what}, so there is no way down to {revision}. Run `aicore-sqllog upgrade {revision}`.")
-        start = found.stamped if found.stamped == found.shown else HEAD
-        if start is not None:
-            _runner().run_down(connection, VERSION_TABLE, schema, start, target)
+        if found.stamped is not None or found.shown is not None:
+            # From the last on, because each step looks before it acts, and an earlier way down may have been cut off.
+            _runner().run_down(connection, VERSION_TABLE, schema, HEAD, target)
 
 
 def _runner() -> ModuleType:

@@ -1,5 +1,5 @@
 """
-The tables, as ORM models: both revisions of the schema together. Imports nothing of ours but the types.
+The tables, as ORM models: all revisions of the schema together. Imports nothing of ours but the types.
 """
 
 from datetime import datetime
@@ -51,7 +51,7 @@ class LlmOperation(Base):
     __tablename__ = "llm_operations"
 
     operation_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
-    session_id: Mapped[UUID] = mapped_column(Id, sa.ForeignKey("llm_sessions.session_id"))
+    session_id: Mapped[UUID] = mapped_column(Id, sa.ForeignKey("llm_sessions.session_id", ondelete="CASCADE"))
     action_id: Mapped[str | None] = mapped_column(Name)
     timestamp: Mapped[datetime] = mapped_column(UtcDateTime)
     operation_type: Mapped[str | None] = mapped_column(Name)
@@ -82,6 +82,9 @@ class LlmOperation(Base):
         sa.Index(None, "session_id", "timestamp"),
         sa.Index(None, "provider", "model", "timestamp"),
         sa.Index(None, "parent_operation_id"),
+        # revision 0003, which has both foreign keys cascade
+        sa.Index(None, "user_id", "timestamp"),
+        sa.Index(None, "action_id"),
     )
 
 
@@ -91,7 +94,7 @@ class LlmMessage(Base):
     __tablename__ = "llm_messages"
 
     message_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
-    operation_id: Mapped[UUID] = mapped_column(Id, sa.ForeignKey("llm_operations.operation_id"))
+    operation_id: Mapped[UUID] = mapped_column(Id, sa.ForeignKey("llm_operations.operation_id", ondelete="CASCADE"))
     role: Mapped[str | None] = mapped_column(Name)
     content: Mapped[str | None] = mapped_column(Text)
     sequence_number: Mapped[int] = mapped_column(sa.Integer)

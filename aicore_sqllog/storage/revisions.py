@@ -11,9 +11,9 @@ from aicore_sqllog.errors import SchemaError
 from aicore_sqllog.record.columns import COLUMNS
 from aicore_sqllog.storage.models import metadata
 
-__all__ = ["DOCUMENTED", "HEAD", "REVISIONS", "VERSION_TABLE", "Found", "look", "refuse_unusable"]
+__all__ = ["DOCUMENTED", "HEAD", "REVISIONS", "VERSION_TABLE", "Found", "columns_of", "look", "refuse_unusable"]
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 HEAD = REVISIONS[-1]
 
 VERSION_TABLE = "aicore_sqllog_version"
@@ -40,6 +40,7 @@ class Found:
     """
     What is known of the tables: the revision that the version table holds, and the one that their columns show.
 
+    A revision that adds no column is shown as soon as the one before is: only the version table tells the two apart.
     The columns of a later revision show nothing to this version.
     """
 
@@ -107,10 +108,10 @@ def _recognise(found: Mapping[str, set[str]]) -> str | None:
     if not DOCUMENTED.keys() <= found.keys():
         return None
     there = {(table, name) for table, columns in found.items() for name in columns}
-    return max(revision for revision in REVISIONS if _columns_of(revision) <= there)
+    return max(revision for revision in REVISIONS if columns_of(revision) <= there)
 
 
-def _columns_of(revision: str) -> set[tuple[str, str]]:
+def columns_of(revision: str) -> set[tuple[str, str]]:
     """Return table and name of each column that *revision* has."""
     return {(column.table, column.name) for column in COLUMNS if column.revision <= revision}
 

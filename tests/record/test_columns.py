@@ -51,7 +51,7 @@ def test_the_tables_are_all_that_there_are() -> None:
 
 def test_each_revision_adds_the_columns_that_are_said_to_be_its_own(path: Path) -> None:
     url = f"sqlite:///{path}"
-    assert {column.revision for column in COLUMNS} == set(REVISIONS)
+    assert {column.revision for column in COLUMNS} <= set(REVISIONS)
     for revision in REVISIONS:
         assert main(["upgrade", "--connection", url, revision]) == 0
         engine = sa.create_engine(url)

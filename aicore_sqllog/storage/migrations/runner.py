@@ -12,7 +12,7 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 
 from aicore_sqllog.storage.migrations.quiet import quiet
-from aicore_sqllog.storage.migrations.versions import r0001_documented, r0002_promoted
+from aicore_sqllog.storage.migrations.versions import r0001_documented, r0002_promoted, r0003_cascades
 
 __all__ = ["SCRIPTS", "Revision", "run_down", "run_up"]
 
@@ -28,7 +28,7 @@ class Revision(Protocol):
     def downgrade(operations: Operations) -> None: ...
 
 
-SCRIPTS = cast("tuple[Revision, ...]", (r0001_documented, r0002_promoted))
+SCRIPTS = cast("tuple[Revision, ...]", (r0001_documented, r0002_promoted, r0003_cascades))
 """All revisions, the first one first."""
 
 
@@ -67,8 +67,12 @@ def run_down(connection: sa.Connection, table: str, schema: str | None, start: s
     operations, version = _operations(connection, table, schema), _Version(connection, table, schema)
     left = [script for script in SCRIPTS if start >= script.REVISION]
     while left and (to is None or to < left[-1].REVISION):
-        left.pop().downgrade(operations)
-        version.set(left[-1].REVISION if left else None)
+        script = left.pop()
+        if left:  # said first: what is cut off half-way is mended by going up again, also where no column shows it
+            version.set(left[-1].REVISION)
+        script.downgrade(operations)
+        if not left:
+            version.set(None)
 
 
 def _operations(connection: sa.Connection, table: str, schema: str | None) -> Operations:
