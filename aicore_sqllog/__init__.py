@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aicore_sqllog.async_reader import AsyncLogReader, apolars_from_db
     from aicore_sqllog.capture.session import llm_session
     from aicore_sqllog.collector import LlmOperationCollector
     from aicore_sqllog.delivery.stats import HandlerStats
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from aicore_sqllog.integrations.instrument import instrument, uninstrument
     from aicore_sqllog.operation import OperationScope, llm_operation
     from aicore_sqllog.process.signals import install_signal_handlers
-    from aicore_sqllog.reader import AsyncLogReader, LogReader, apolars_from_db, polars_from_db
+    from aicore_sqllog.reader import LogReader, polars_from_db
     from aicore_sqllog.storage.models import LlmMessage, LlmOperation, LlmSession, metadata
 
 __all__ = [
@@ -48,7 +49,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AsyncLogReader": "reader",
+    "AsyncLogReader": "async_reader",
     "ConfigurationError": "errors",
     "DatabaseError": "errors",
     "HandlerStats": "delivery.stats",
@@ -62,7 +63,7 @@ _HOMES = {
     "SQLLogError": "errors",
     "SQLLogHandler": "handler",
     "SchemaError": "errors",
-    "apolars_from_db": "reader",
+    "apolars_from_db": "async_reader",
     "install_signal_handlers": "process.signals",
     "instrument": "integrations.instrument",
     "llm_operation": "operation",

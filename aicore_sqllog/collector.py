@@ -7,10 +7,11 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
+from aicore_sqllog.async_reader import apolars_from_db
 from aicore_sqllog.capture.fields import require_fields
 from aicore_sqllog.handler import SQLLogHandler
 from aicore_sqllog.process import hooks
-from aicore_sqllog.reader import apolars_from_db, polars_from_db
+from aicore_sqllog.reader import polars_from_db
 from aicore_sqllog.values.ids import mint
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ PACKAGE = "aicore_sqllog"
 BASE = {"errors", "values", "process", "redactors"}
 """What stands at the bottom, and may be used by all."""
 
-DOORS = {"handler", "options", "reader", "collector", "operation", "cli"}
+DOORS = {"handler", "options", "reader", "async_reader", "collector", "operation", "cli"}
 MAY_IMPORT: Mapping[str, set[str]] = {
     "errors": set(),
     "redactors": set(),
@@ -36,7 +36,8 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "operation": BASE | {"capture", "record", "responses"},
     "integrations": BASE | {"capture", "record", "responses", "operation"},
     "reader": BASE | {"record", "storage", "querying"},
-    "collector": BASE | {"capture", "storage", "handler", "reader"},
+    "async_reader": BASE | {"record", "storage", "querying"},
+    "collector": BASE | {"capture", "storage", "handler", "reader", "async_reader"},
     "cli": BASE | {"storage", "handler", "reader"},
     "__main__": {"cli"},
     "__init__": BASE | DOORS | {"capture", "delivery", "integrations", "storage"},
