@@ -5,8 +5,11 @@ The chunks of a streamed answer, gathered to the fields that the same answer wou
 import codecs
 from functools import reduce
 
+import orjson
+
 from aicore_sqllog.responses.answers import merged, read_as, read_body, read_error
 from aicore_sqllog.responses.costs import cost_beside
+from aicore_sqllog.responses.counts import at_path
 from aicore_sqllog.responses.errors import error_in, is_error
 from aicore_sqllog.responses.families.table import family_of, family_of_chunk
 from aicore_sqllog.responses.families.unknown import find_facts
@@ -131,6 +134,10 @@ def _provider_s(body: Body) -> Body:
     """Return the provider's chunk that another SDK's event holds, as Mistral's and LlamaIndex's do; else *body*."""
     if family_of_chunk(body) is not None or family_of(body) is not None:
         return body
+    raw = at_path(body, "chunk.bytes")  # boto3's event of invoke_model_with_response_stream
+    if isinstance(raw, str | bytes):
+        decoded = orjson.loads(raw)
+        return decoded if isinstance(decoded, dict) else body
     held = (value for value in body.values() if isinstance(value, dict) and family_of_chunk(value) is not None)
     return next(held, body)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from aicore_sqllog.responses.answer_within import answer_within
 from aicore_sqllog.responses.answers import merged, read_body
 from aicore_sqllog.responses.costs import cost_beside
 from aicore_sqllog.responses.errors import is_error
@@ -57,6 +58,9 @@ def _is_known(response: Any) -> bool:
 
 
 def _read_any(response: Any) -> Fields:
+    held = answer_within(response)
+    if held is not None:
+        return _read_any(held)
     if isinstance(response, str | bytes):
         return _read_text(response if isinstance(response, str) else response.decode(errors="replace"))
     over_http = body_of_http(response)

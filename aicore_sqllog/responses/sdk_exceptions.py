@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from aicore_sqllog.responses.counts import at_path
 from aicore_sqllog.responses.errors import read_error_body
 from aicore_sqllog.responses.family import Body, Fields, compact
 from aicore_sqllog.responses.plain import to_plain
@@ -31,7 +32,8 @@ def _read(exception: BaseException) -> Fields:
     """Return the error that an SDK's *exception* carries; without a body, its class and its text."""
     body = _body_of(exception)
     told = read_error_body(body) if body else {}
-    codes = [code for name in ("status_code", "code") if isinstance(code := _held(exception, name), int)]
+    places = (_held(exception, "status_code"), _held(exception, "code"), _status_in(_held(exception, "response")))
+    codes = [code for code in places if isinstance(code, int)]
     extras: Any = told.get("extras", {})
     return compact(
         {
@@ -60,7 +62,9 @@ def body_of_http(response: object) -> Any:
 
 def _body_of(exception: BaseException) -> Body | None:
     """Return the first body that is there: where openai and anthropic, google-genai, boto3 and others keep it."""
-    response = _held(exception, "response")
+    response, text = _held(exception, "response"), _held(exception, "error")
+    if isinstance(text, str) and text and isinstance(_held(exception, "status_code"), int):
+        return {"error": text}  # Ollama's, whose own text has the status behind it
     places = (_held(exception, "body"), _held(exception, "details"), response, body_of_http(response))
     for place in places:
         body = _as_body(place)
@@ -78,6 +82,11 @@ def _as_body(held: Any) -> Body | None:
     except Exception:
         return None
     return {"error": plain["Error"]} if "Error" in plain else plain
+
+
+def _status_in(response: Any) -> Any:
+    """Return the status that boto3 keeps in the response of its exceptions."""
+    return at_path(response, "ResponseMetadata.HTTPStatusCode") if type(response) is dict else None
 
 
 def _host_of(exception: BaseException) -> object:

@@ -1,4 +1,4 @@
-"""The recorded exchanges of the shared traffic that are of our families, and a local server that replays them."""
+"""The recorded exchanges of the shared traffic, and a local server that replays them."""
 
 import csv
 import json
@@ -24,7 +24,11 @@ _GOOGLE_CALLS = {
     ("vertexai", "generate"): "vertexai.generate",
     ("vertexai", "stream_generate"): "vertexai.generate",
     ("vertexai", "embeddings"): "vertexai.embeddings",
+    ("gemini", "interactions"): "gemini.interactions",
 }
+_WITHOUT_SDK = ("openrouter", "voyageai")
+OTHER_CALLS = ("cohere.", "ollama.", "bedrock.", "gemini.interactions", *(f"{name}.rerank" for name in _WITHOUT_SDK))
+"""The calls that others than the three large SDKs make."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,10 @@ class Recording:
         return json.loads(self.body)
 
     def chunks(self) -> list[Any]:
-        """The chunks of a streamed answer, as a plain reader of server-sent events sees them."""
+        """The chunks of a streamed answer, as a plain reader of server-sent events or of JSON lines sees them."""
         text = self.body.decode()
+        if text.startswith("{"):
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
         if text.lstrip().startswith("["):
             return list(json.loads(text))
         payloads = [line.strip()[5:].strip() for line in text.splitlines() if line.strip().startswith("data:")]
@@ -56,14 +62,14 @@ class Recording:
 
 
 def recordings(data: Path) -> Iterator[Recording]:
-    """Yield every exchange of a family that an adapter reads, with usage or with an error."""
+    """Yield every exchange with usage or with an error."""
     for folder in sorted(data.glob("http_*")):
         with (folder / "INDEX.tsv").open(encoding="utf-8", newline="") as lines:
             index = {row["id"]: row for row in csv.DictReader(lines, delimiter="\t")}
         for exchange in documents(folder / "exchanges.jsonl.gz"):
             row = index[exchange["id"]]
             call = _call(exchange)
-            if call is not None and (row["has_usage"] == "1" or exchange["status"] >= 400):
+            if row["has_usage"] == "1" or exchange["status"] >= 400:
                 yield _recording(exchange, call, streamed=row["stream"] == "1" and exchange["status"] < 400)
 
 
@@ -81,19 +87,21 @@ def _recording(exchange: dict[str, Any], call: str, *, streamed: bool) -> Record
     )
 
 
-def _call(exchange: dict[str, Any]) -> str | None:
-    """Return the SDK's method for the URL that was called; None if none of the three SDKs speaks to it."""
-    path, provider = exchange["url"].partition("#")[0].rstrip("/"), exchange["provider"]
-    if provider == "bedrock" and exchange["api"] == "invoke":
+def _call(exchange: dict[str, Any]) -> str:
+    """Return the SDK's method for the URL that was called."""
+    path, provider, api = exchange["url"].partition("#")[0].rstrip("/"), exchange["provider"], exchange["api"]
+    if provider == "bedrock" and api == "invoke":
         body = exchange["response_body"]
         body = json.loads(body) if isinstance(body, str) else body
-        return "anthropic.messages" if body.get("type") == "message" else None
-    if provider == "anthropic":
-        return f"anthropic.{exchange['api']}"
+        return "anthropic.messages" if body.get("type") == "message" else "bedrock.invoke"
+    if provider == "cohere" and "/v1/chat" in path:
+        return "cohere.chat_v1"
+    if provider in ("anthropic", "cohere"):
+        return f"{provider}.{api}"
     if provider in ("gemini", "vertexai"):
-        return _GOOGLE_CALLS.get((provider, exchange["api"]))
-    if provider == "cohere" or not any(part in path for part in _OPENAI_PARTS):
-        return None
+        return _GOOGLE_CALLS.get((provider, api), f"{provider}.{api}")
+    if not any(part in path for part in _OPENAI_PARTS):
+        return f"{provider}.{api}"
     return "openai.compact" if path.endswith("/compact") else f"openai.{_openai_method(path)}"
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from tests.support.recordings import RECORDING_HEADER, Recording
+from tests.support.other_sdks import OtherSdks, facts_of_reply
+from tests.support.recordings import OTHER_CALLS, RECORDING_HEADER, Recording
 
 API_KEY = "sk-of-the-tests"
 
@@ -42,6 +43,8 @@ class Sdks:
         self._openai = self._open.enter_context(openai.OpenAI(base_url=url, **options))
         self._anthropic = self._open.enter_context(anthropic.Anthropic(base_url=url, **options))
         self._gemini = self._open.enter_context(genai.Client(api_key=API_KEY, http_options=http))
+        self._others = OtherSdks(url)
+        self._open.callback(self._others.close)
         self._vertex = self._open.enter_context(genai.Client(vertexai=True, api_key=API_KEY, http_options=http))
 
     def close(self) -> None:
@@ -49,6 +52,9 @@ class Sdks:
 
     def ask(self, recording: Recording, *, raw: bool = False) -> Reply:
         """Return what the SDK makes of *recording*; *raw*: it must fail, and the JSON is read key by key instead."""
+        if recording.call.startswith(OTHER_CALLS):
+            objects, error = self._others.read_all(recording)
+            return Reply(objects, error, facts_of_reply(recording, objects, error))
         reply = Reply()
         if raw:
             self._fail_to_read(recording)

@@ -12,8 +12,8 @@ __all__ = ["BEDROCK_CONVERSE"]
 _PATHS: Paths = {
     "input_tokens": ("inputTokens",),
     "output_tokens": ("outputTokens",),
-    "cache_read_tokens": ("cacheReadInputTokens",),
-    "cache_write_tokens": ("cacheWriteInputTokens",),
+    "cache_read_tokens": ("cacheReadInputTokens", "cacheReadInputTokenCount"),
+    "cache_write_tokens": ("cacheWriteInputTokens", "cacheWriteInputTokenCount"),
 }
 _EVENTS = frozenset(
     {"messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata"}
