@@ -2,6 +2,7 @@
 The reader for an event loop: the methods of ``reader.py``, awaited.
 """
 
+from collections.abc import AsyncIterator
 from datetime import date, datetime
 from types import TracebackType
 from typing import Self, Unpack
@@ -9,12 +10,13 @@ from uuid import UUID
 
 import polars as pl
 
-from aicore_sqllog.querying import count, losses, messages, operations, sessions, summary, timeseries, values
+from aicore_sqllog.querying import count, losses, messages, operations, pages, sessions, summary, timeseries, values
 from aicore_sqllog.querying.execute import aexecute
 from aicore_sqllog.querying.filters import Filters
 from aicore_sqllog.querying.groups import By
 from aicore_sqllog.querying.messages import MessagesArguments
 from aicore_sqllog.querying.operations import OperationsArguments
+from aicore_sqllog.querying.pages import PagesArguments
 from aicore_sqllog.querying.reader_cache import ReaderCache
 from aicore_sqllog.querying.sessions import SessionsArguments
 from aicore_sqllog.querying.signature import shows_arguments_of
@@ -46,6 +48,13 @@ class AsyncLogReader:
     async def count(self, **filters: Unpack[Filters]) -> int:
         """Return how many operations match."""
         return await aexecute(count.count(**filters), self._source.connect)
+
+    @shows_arguments_of(pages.pages)
+    def iter_operations(
+        self, batch_rows: int = 50_000, **arguments: Unpack[PagesArguments]
+    ) -> AsyncIterator[pl.DataFrame]:
+        """See :meth:`LogReader.iter_operations`; for ``async for``."""
+        return pages.aiterate(pages.pages(batch_rows, **arguments), self._source.connect)
 
     @shows_arguments_of(messages.messages)
     async def messages(self, **arguments: Unpack[MessagesArguments]) -> pl.DataFrame:

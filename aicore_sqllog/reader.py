@@ -2,6 +2,7 @@
 The reader: each method asks a question of ``querying/`` and returns its answer.
 """
 
+from collections.abc import Iterator
 from datetime import date, datetime
 from types import TracebackType
 from typing import Self, Unpack
@@ -9,13 +10,26 @@ from uuid import UUID
 
 import polars as pl
 
-from aicore_sqllog.querying import count, losses, messages, operations, sessions, summary, timeseries, values
+from aicore_sqllog.querying import (
+    count,
+    losses,
+    messages,
+    operations,
+    pages,
+    scan,
+    sessions,
+    summary,
+    timeseries,
+    values,
+)
 from aicore_sqllog.querying.execute import execute
 from aicore_sqllog.querying.filters import Filters
 from aicore_sqllog.querying.groups import By
 from aicore_sqllog.querying.messages import MessagesArguments
 from aicore_sqllog.querying.operations import OperationsArguments
+from aicore_sqllog.querying.pages import PagesArguments
 from aicore_sqllog.querying.reader_cache import ReaderCache
+from aicore_sqllog.querying.scan import ScanArguments
 from aicore_sqllog.querying.sessions import SessionsArguments
 from aicore_sqllog.querying.signature import shows_arguments_of
 from aicore_sqllog.querying.source import Source
@@ -101,6 +115,37 @@ class LogReader:
     def count(self, **filters: Unpack[Filters]) -> int:
         """Return how many operations match; filters and errors as in :meth:`operations`."""
         return execute(count.count(**filters), self._source.connect)
+
+    @shows_arguments_of(pages.pages)
+    def iter_operations(self, batch_rows: int = 50_000, **arguments: Unpack[PagesArguments]) -> Iterator[pl.DataFrame]:
+        """
+        Yield the operations that match, oldest first, in frames of at most so many rows, in constant memory.
+
+        Each row that is there at the start comes exactly once, while others write; what they write meanwhile may
+        come too. No transaction, and no connection, is held between two frames.
+
+        Args:
+            batch_rows: How many rows a frame has at most. With messages, fewer take less memory.
+
+            columns: As in :meth:`operations`; so are ``include_messages``, ``decode_json`` and the filters.
+        """
+        return pages.iterate(pages.pages(batch_rows, **arguments), self._source.connect)
+
+    @shows_arguments_of(scan.scan)
+    def scan_operations(self, **arguments: Unpack[ScanArguments]) -> pl.LazyFrame:
+        """
+        Return the operations that match as a LazyFrame, which asks the database when it is collected.
+
+        The columns and rows that a query needs, and its comparisons of times, numbers, names and ids that are joined by
+        *and*, become SQL; the rest Polars does. It reads in batches, oldest first. Rests on an interface of Polars
+        that is marked unstable.
+
+        Args:
+            show_sql: Called with the SQL that is asked, such as ``print``.
+
+            filters: As in :meth:`operations`.
+        """
+        return scan.scan(self._source, **arguments)
 
     @shows_arguments_of(messages.messages)
     def messages(self, **arguments: Unpack[MessagesArguments]) -> pl.DataFrame:

@@ -50,14 +50,10 @@ def message_frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
 
 def with_messages(operations: pl.DataFrame, messages: pl.DataFrame) -> pl.DataFrame:
     """Return *operations* with a column ``messages``: each operation's, in order; an empty list where it has none."""
-    lists = (
-        messages.select("operation_id", pl.struct(_MESSAGE_FIELDS).alias("messages"))
-        .group_by("operation_id", maintain_order=True)
-        .agg("messages")
-    )
-    found = dict(zip(lists["operation_id"], lists["messages"].to_list(), strict=True))
-    column = [found.get(key, []) for key in operations["operation_id"]]
-    return operations.with_columns(pl.Series("messages", column, dtype=MESSAGES_TYPE))
+    lists = messages.group_by("operation_id", maintain_order=True).agg(pl.struct(_MESSAGE_FIELDS).alias("messages"))
+    joined = operations.join(lists, on="operation_id", how="left", maintain_order="left")
+    none = pl.lit(pl.Series([[]], dtype=MESSAGES_TYPE)).first()
+    return joined.with_columns(pl.col("messages").fill_null(none))
 
 
 def typed_frame(rows: Sequence[Sequence[Any]], columns: Mapping[str, ColumnKind]) -> pl.DataFrame:

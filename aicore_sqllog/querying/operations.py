@@ -3,6 +3,7 @@ The question for operations, one row each, with their messages where they are wa
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Unpack
 
 import polars as pl
@@ -16,7 +17,7 @@ from aicore_sqllog.querying.frames import message_frame, operation_frame, with_m
 from aicore_sqllog.querying.ordering import checked_limit, checked_order
 from aicore_sqllog.record.columns import ColumnKind
 
-__all__ = ["OperationsArguments", "operations"]
+__all__ = ["OperationsArguments", "Wanted", "in_order", "operations"]
 
 _OPERATIONS_A_LOOKUP = 500
 _SORTABLE = [name for name, column in FRAME_COLUMNS.items() if column.kind is not ColumnKind.JSON]
@@ -44,19 +45,64 @@ def operations(
     **filters: Unpack[Filters],
 ) -> Question[pl.DataFrame]:
     """Ask for the operations that match; what the arguments mean is said at ``LogReader.operations``."""
-    wanted = _check_columns(columns)
-    # A Select of no column is an error on most databases.
-    fetched = list(dict.fromkeys([*wanted, "operation_id"])) if include_messages or not wanted else wanted
+    wanted = Wanted.of(columns, include_messages, decode_json)
     log_filter = LogFilter.of(filters, known_beside=OperationsArguments.__annotations__)
-    order = _order(checked_order(order_by, _SORTABLE), descending)
-    select = matching(sa.select(*(FRAME_COLUMNS[name].selected().label(name) for name in fetched)), log_filter)
-    frame = operation_frame((yield select.order_by(*order).limit(checked_limit(limit))), fetched, decode_json)
-    if not include_messages:
-        return frame.select(wanted)
-    messages: list[Any] = []
-    for ids in _batches(frame["operation_id"].to_list()):
-        messages.extend((yield _messages_select(ids)))
-    return with_messages(frame, message_frame(messages)).select(*wanted, "messages")
+    order = in_order(checked_order(order_by, _SORTABLE), descending)
+    select = wanted.select(log_filter).order_by(*order).limit(checked_limit(limit))
+    return wanted.trimmed((yield from wanted.fetch(select)))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a frame of operations is to hold."""
+
+    columns: Sequence[str]
+    include_messages: bool
+    decode_json: bool
+    needed: Sequence[str] = ()
+    """Columns that are fetched too, for what is done with the rows."""
+
+    @classmethod
+    def of(
+        cls,
+        columns: Sequence[str] | None,
+        include_messages: bool,
+        decode_json: bool = False,
+        needed: Sequence[str] = (),
+    ) -> "Wanted":
+        """Check *columns*; a ValueError names the nearest that there is."""
+        names = _check_columns(columns)
+        # A Select of no column is an error on most databases.
+        return cls(
+            names, include_messages, decode_json, needed or (["operation_id"] if include_messages or not names else [])
+        )
+
+    @property
+    def fetched(self) -> list[str]:
+        """Return the columns that are fetched."""
+        return list(dict.fromkeys([*self.columns, *self.needed]))
+
+    def select(self, log_filter: LogFilter) -> sa.Select[Any]:
+        """Return the Select of the operations that match."""
+        return matching(sa.select(*(FRAME_COLUMNS[name].selected().label(name) for name in self.fetched)), log_filter)
+
+    def fetch(self, select: sa.Select[Any]) -> Question[pl.DataFrame]:
+        """Ask for the rows of *select*, and for their messages where they are wanted."""
+        frame = operation_frame((yield select), self.fetched, self.decode_json)
+        if not self.include_messages:
+            return frame
+        parts = [message_frame([])]
+        for ids in _batches(frame["operation_id"].to_list()):
+            parts.append(message_frame((yield _messages_select(ids))))  # noqa: PERF401  # no list waits for answers
+        return with_messages(frame, pl.concat(parts))
+
+    def empty(self) -> pl.DataFrame:
+        """Return the frame without a row."""
+        return self.trimmed(operation_frame([], self.fetched, self.decode_json))
+
+    def trimmed(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return *frame* without what was fetched besides."""
+        return frame.select(*self.columns, *(["messages"] if self.include_messages else []))
 
 
 def _messages_select(operation_ids: Sequence[str]) -> sa.Select[Any]:
@@ -71,7 +117,7 @@ def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield ids[start : start + _OPERATIONS_A_LOOKUP]
 
 
-def _order(name: str, descending: bool) -> Iterator[sa.ColumnElement[Any]]:
+def in_order(name: str, descending: bool) -> Iterator[sa.ColumnElement[Any]]:
     """Yield the order by column *name*, then by ``operation_id``; NULLs last, or first where *descending*."""
     for column in (FRAME_COLUMNS[key] for key in dict.fromkeys((name, "operation_id"))):
         keys = (column.column.is_(None), column.sorted()) if column.column.nullable else (column.sorted(),)
