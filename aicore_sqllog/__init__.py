@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aicore_sqllog.operation import OperationScope, llm_operation
     from aicore_sqllog.process.signals import install_signal_handlers
     from aicore_sqllog.reader import LogReader, polars_from_db
+    from aicore_sqllog.retention import PruneResult, prune
     from aicore_sqllog.storage.models import LlmMessage, LlmOperation, LlmSession, metadata
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "LogNotFoundError",
     "LogReader",
     "OperationScope",
+    "PruneResult",
     "SQLLogError",
     "SQLLogHandler",
     "SchemaError",
@@ -43,6 +45,7 @@ __all__ = [
     "llm_session",
     "metadata",
     "polars_from_db",
+    "prune",
     "uninstrument",
 ]
 
@@ -60,6 +63,7 @@ _HOMES = {
     "LogNotFoundError": "errors",
     "LogReader": "reader",
     "OperationScope": "operation",
+    "PruneResult": "retention",
     "SQLLogError": "errors",
     "SQLLogHandler": "handler",
     "SchemaError": "errors",
@@ -70,6 +74,7 @@ _HOMES = {
     "llm_session": "capture.session",
     "metadata": "storage.models",
     "polars_from_db": "reader",
+    "prune": "retention",
     "uninstrument": "integrations.instrument",
 }
 

@@ -16,7 +16,7 @@ PACKAGE = "aicore_sqllog"
 BASE = {"errors", "values", "process", "redactors"}
 """What stands at the bottom, and may be used by all."""
 
-DOORS = {"handler", "options", "reader", "async_reader", "collector", "operation", "cli"}
+DOORS = {"handler", "options", "reader", "async_reader", "collector", "operation", "retention", "cli"}
 MAY_IMPORT: Mapping[str, set[str]] = {
     "errors": set(),
     "redactors": set(),
@@ -38,6 +38,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "reader": BASE | {"record", "storage", "querying"},
     "async_reader": BASE | {"record", "storage", "querying"},
     "collector": BASE | {"capture", "storage", "handler", "reader", "async_reader"},
+    "retention": BASE | {"querying", "storage"},
     "cli": BASE | {"storage", "handler", "reader"},
     "__main__": {"cli"},
     "__init__": BASE | DOORS | {"capture", "delivery", "integrations", "storage"},

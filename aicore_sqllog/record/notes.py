@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["MINTED_ID", "OWN_KEY", "PARENT_RUN_ID", "RUN_ID", "add_notes", "note_in"]
+__all__ = ["MINTED_ID", "OWN_KEY", "PARENT_RUN_ID", "RUN_ID", "TEXTS", "add_notes", "note_in", "without_texts"]
 
 OWN_KEY = "sqllog"
 """The one key of ``extras`` that is ours."""
@@ -19,6 +19,10 @@ RUN_ID = "run_id"
 
 PARENT_RUN_ID = "parent_run_id"
 """The note that tells inside which run of such an operation it was logged."""
+
+
+TEXTS = ("message", "request", "traceback", "stack", "fault", "invalid", "shadowed")
+"""The notes that hold what was said, or may: a log message, a request, what did not fit its column."""
 
 
 def note_in(extras: str | None, name: str) -> Any:
@@ -38,4 +42,17 @@ def add_notes(extras: str, notes: Mapping[str, Any]) -> str:
         document = {"value": document}
     own = document.get(OWN_KEY)
     document[OWN_KEY] = {**(own if isinstance(own, dict) else {}), **notes}
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def without_texts(extras: str | None) -> str | None:
+    """Return *extras*, JSON text, without those of our notes that hold texts; None if it has none, or is no JSON."""
+    try:
+        document = json.loads(extras or "{}")
+    except ValueError:
+        return None
+    own = document.get(OWN_KEY) if isinstance(document, dict) else None
+    if not isinstance(own, dict) or not own.keys() & set(TEXTS):
+        return None
+    document[OWN_KEY] = {name: value for name, value in own.items() if name not in TEXTS}
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))

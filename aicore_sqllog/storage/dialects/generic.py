@@ -75,6 +75,8 @@ class GenericDialect:
     waits_for_stored_rows: ClassVar[bool] = True
     """Whether an insert that ignores what is stored locks that, so that two writers soon wait for each other."""
     has_schemas: ClassVar[bool] = True
+    has_one_writer: ClassVar[bool] = False
+    """Whether a transaction that writes keeps all others from writing."""
 
     # -- URLs --------------------------------------------------------------------------------------
 
@@ -205,6 +207,12 @@ class GenericDialect:
     def error_text(self, error: BaseException) -> str | None:
         """Return what a driver's *error* says, without a value; None if it is not one of this database's."""
         return None
+
+    # -- space -------------------------------------------------------------------------------------
+
+    def give_back_space(self, url: URL) -> None:
+        """Give the space of deleted rows back to the disk, and leave nothing of them in the file of *url*."""
+        raise NotImplementedError
 
     # -- a database that is missing ----------------------------------------------------------------
 

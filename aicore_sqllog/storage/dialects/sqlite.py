@@ -20,7 +20,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.pool import NullPool
 
-from aicore_sqllog.storage.dialects import sqlite_reading
+from aicore_sqllog.storage.dialects import sqlite_reading, sqlite_vacuum
 from aicore_sqllog.storage.dialects.fast_inserts import FastInsert, insert_many_values
 from aicore_sqllog.storage.dialects.generic import Driver, Drivers, GenericDialect, Purpose, swap_attributes
 from aicore_sqllog.storage.dialects.json_members import JsonPart, JsonPath, SqliteJson
@@ -60,6 +60,7 @@ class SqliteDialect(GenericDialect):
     drivers = Drivers([Driver("", "sqlite3")], [Driver("aiosqlite", "aiosqlite")], "all")
     waits_for_stored_rows = False
     has_schemas = False
+    has_one_writer = True
 
     def file_of(self, url: URL) -> Path | None:
         database = url.database or ""
@@ -148,6 +149,11 @@ class SqliteDialect(GenericDialect):
 
     def json_text(self, path: JsonPath, dialect: sa.Dialect) -> str:
         return _JSON.text(path)
+
+    def give_back_space(self, url: URL) -> None:
+        path = self.file_of(url)
+        if path is not None:
+            sqlite_vacuum.vacuum(path)
 
     def text_position(self, column: sa.ColumnElement[Any], text: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
         return sa.func.instr(column, text)
