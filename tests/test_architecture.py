@@ -31,6 +31,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "writing": BASE | {"record", "storage", "journal", "batching"},
     "delivery": BASE | {"record", "storage", "journal", "writing", "batching", "capture", "responses"},
     "querying": BASE | {"record", "storage"},
+    "transfer": BASE | {"capture", "journal", "querying", "record", "storage", "writing"},
     "options": BASE | {"batching", "capture"},
     "handler": BASE | {"options", "record", "storage", "batching", "capture", "delivery", "writing"},
     "operation": BASE | {"capture", "record", "responses"},
@@ -39,7 +40,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "async_reader": BASE | {"record", "storage", "querying"},
     "collector": BASE | {"capture", "storage", "handler", "reader", "async_reader"},
     "retention": BASE | {"querying", "storage"},
-    "cli": BASE | {"storage", "handler", "reader"},
+    "cli": BASE | {"handler", "journal", "querying", "reader", "record", "storage", "transfer"},
     "__main__": {"cli"},
     "__init__": BASE | DOORS | {"capture", "delivery", "integrations", "storage"},
 }

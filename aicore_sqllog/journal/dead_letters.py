@@ -18,7 +18,7 @@ import orjson
 from aicore_sqllog.record.call_record import CallRecord
 from aicore_sqllog.record.codec import VERSION, UnreadableRecordError, from_document, to_document
 
-__all__ = ["DeadLetter", "DeadLetters", "default_folder", "read_dead_letters"]
+__all__ = ["DeadLetter", "DeadLetters", "default_folder", "read_dead_letters", "read_what_can_be"]
 
 MAX_BYTES = 256 * 1024**2
 """How much the folder may hold; past that a record that cannot be stored is dropped, and counted as that."""
@@ -47,12 +47,20 @@ def read_dead_letters(path: Path) -> Iterator[DeadLetter]:
     Raises:
         UnreadableRecordError: If a line is of a later version, or damaged; the message tells which.
     """
+    for found in read_what_can_be(path):
+        if isinstance(found, UnreadableRecordError):
+            raise found
+        yield found
+
+
+def read_what_can_be(path: Path) -> Iterator[DeadLetter | UnreadableRecordError]:
+    """Yield the dead letters of the file at *path*, in order; of a line that cannot be read the error that says why."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
                 yield _read_line(line)
             except (ValueError, KeyError, TypeError) as exc:
-                raise UnreadableRecordError(f"line {number} of {path}: {exc}") from None
+                yield UnreadableRecordError(f"line {number} of {path}: {exc}")
 
 
 class DeadLetters:
