@@ -26,7 +26,7 @@ _LARGEST_CELL = 2**31 - 1
 def is_litellm(path: Path) -> bool:
     """Whether the file at *path* begins with a row that has the columns of the table."""
     try:
-        return path.is_file() and all(row.keys() >= _MARKS for _, row in islice(_rows(path), 1))
+        return path.is_file() and any(row.keys() >= _MARKS for _, row in islice(_rows(path), 1))
     except TransferError:
         return False
 
