@@ -13,7 +13,6 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import compress
 from typing import Any
 
 import orjson
@@ -28,7 +27,7 @@ _UNCUT = frozenset({"timestamp", "operation_id"})
 
 _SEPARATOR = "  "
 _NARROWEST = 8
-_RICH_PADDING = 3
+_PADDING = 2
 
 
 def add_formats(parser: argparse.ArgumentParser) -> None:
@@ -128,17 +127,16 @@ def _emit_table(frame: pl.DataFrame) -> None:
 
 
 def _emit_rich(console: Any, names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     widths = [max(map(_width, column), default=0) for column in cells]
     is_uncut = [is_number or name in _UNCUT for name, is_number in zip(names, numeric, strict=True)]
-    needed_room = sum(compress(widths, is_uncut)) + _NARROWEST
-    is_roomy = needed_room + _RICH_PADDING * len(names) <= console.width
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name, is_number, width in zip(names, numeric, widths, strict=True):
-        needed = width if is_number or (is_roomy and name in _UNCUT) else None
+    least = [width if whole else min(width, _NARROWEST) for width, whole in zip(widths, is_uncut, strict=True)]
+    is_roomy = sum(least) + _PADDING * len(names) <= console.width
+    table = Table(box=None, pad_edge=False, padding=(0, _PADDING // 2))
+    for name, is_number, width in zip(names, numeric, least, strict=True):
+        needed = width if is_number or is_roomy else None
         head = name.replace("_", "\n") if is_number else name
         justify: Any = "right" if is_number else "left"
         table.add_column(head, justify=justify, no_wrap=True, overflow="ellipsis", min_width=needed)
