@@ -11,7 +11,7 @@ from aicore_sqllog.cli.exits import UsageError
 from aicore_sqllog.querying.filters import Filters
 from aicore_sqllog.record.columns import COLUMNS, Column, ColumnKind
 
-__all__ = ["add_connection", "add_filters", "chosen_filters", "filter_names", "number"]
+__all__ = ["add_connection", "add_filters", "add_limit", "chosen_filters", "filter_names", "number", "rows"]
 
 _OF_DOCUMENTS = ("extras", "session_metadata")
 _NO_OPTION = ("where",)
@@ -34,6 +34,19 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
         "--connection", help="a SQLAlchemy URL; else $CONNECTION_STRING, then sqlite:///aicore_sqllog.db"
     )
     parser.add_argument("--schema", help="the database schema of the tables, where it is not the default one")
+
+
+def add_limit(parser: argparse.ArgumentParser, limit: int) -> None:
+    """Add how many rows are printed, *limit* where nothing is said."""
+    parser.add_argument("-n", "--limit", type=rows, default=limit, help=f"how many at most, {limit}; 0 is all")
+
+
+def rows(text: str) -> int | None:
+    """Return how many rows *text* asks for; None is all."""
+    found = int(text)
+    if found < 0:
+        raise argparse.ArgumentTypeError("a number from 0 on")
+    return found or None
 
 
 def filter_names() -> list[str]:

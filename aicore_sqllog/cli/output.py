@@ -27,7 +27,6 @@ _UNCUT = frozenset({"timestamp", "operation_id"})
 
 _SEPARATOR = "  "
 _NARROWEST = 8
-_PADDING = 2
 
 
 def add_formats(parser: argparse.ArgumentParser) -> None:
@@ -113,33 +112,47 @@ def _with_text_columns(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _emit_table(frame: pl.DataFrame) -> None:
-    cells = [[_cell(value) for value in frame[name].to_list()] for name in frame.columns]
-    numeric = [dtype.is_numeric() for dtype in frame.schema.values()]
     console = _console()
+    names, numeric = frame.columns, [dtype.is_numeric() for dtype in frame.schema.values()]
+    cells = [[_cell(value) for value in frame[name].to_list()] for name in names]
+    heads = [
+        name.replace("_", "\n") if console and is_number else name
+        for name, is_number in zip(names, numeric, strict=True)
+    ]
+    widths = [max(map(_width, [*head.split("\n"), *column])) for head, column in zip(heads, cells, strict=True)]
+    if sys.stdout.isatty():
+        room = shutil.get_terminal_size().columns - len(_SEPARATOR) * len(widths)
+        texts = [position for position, is_number in enumerate(numeric) if not is_number]
+        _cut(widths, [position for position in texts if names[position] not in _UNCUT], room)
+        _cut(widths, texts, room)
     if console is not None:
-        _emit_rich(console, frame.columns, cells, numeric)
+        _emit_rich(console, heads, widths, cells, numeric)
         return
-    widths = [max(map(_width, [name, *column])) for name, column in zip(frame.columns, cells, strict=True)]
-    _fit(widths, [i for i, name in enumerate(frame.columns) if not (numeric[i] or name in _UNCUT)])
-    for row in [frame.columns, *zip(*cells, strict=True)]:
+    for row in [heads, *zip(*cells, strict=True)]:
         fitted = [_pad(text, width, right) for text, width, right in zip(row, widths, numeric, strict=True)]
         print(_SEPARATOR.join(fitted).rstrip())
 
 
-def _emit_rich(console: Any, names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
+def _cut(widths: list[int], positions: Sequence[int], room: int) -> None:
+    """Make the widest of the columns at *positions* narrower until all have *room*, or none is wide any more."""
+    while positions and sum(widths) > room:
+        widest = max(positions, key=widths.__getitem__)
+        if widths[widest] <= _NARROWEST:
+            return
+        others = max([widths[position] for position in positions if position != widest], default=_NARROWEST)
+        widths[widest] = max(_NARROWEST, min(others, widths[widest] - 1), widths[widest] - (sum(widths) - room))
+
+
+def _emit_rich(
+    console: Any, heads: Sequence[str], widths: Sequence[int], cells: Sequence[Sequence[str]], numeric: Sequence[bool]
+) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    widths = [max(map(_width, column), default=0) for column in cells]
-    is_uncut = [is_number or name in _UNCUT for name, is_number in zip(names, numeric, strict=True)]
-    least = [width if whole else min(width, _NARROWEST) for width, whole in zip(widths, is_uncut, strict=True)]
-    is_roomy = sum(least) + _PADDING * len(names) <= console.width
-    table = Table(box=None, pad_edge=False, padding=(0, _PADDING // 2))
-    for name, is_number, width in zip(names, numeric, least, strict=True):
-        needed = width if is_number or is_roomy else None
-        head = name.replace("_", "\n") if is_number else name
+    table = Table(box=None, pad_edge=False, padding=(0, len(_SEPARATOR) // 2))
+    for head, is_number, width in zip(heads, numeric, widths, strict=True):
         justify: Any = "right" if is_number else "left"
-        table.add_column(head, justify=justify, no_wrap=True, overflow="ellipsis", min_width=needed)
+        table.add_column(head, justify=justify, no_wrap=True, overflow="ellipsis", width=width)
     for row in zip(*cells, strict=True):
         texts = (Text(text, style="red" if text == "error" else "") for text in row)
         table.add_row(*texts)
@@ -164,18 +177,6 @@ def _cell(value: object) -> str:
         return f"{value:.6g}"
     text = value if isinstance(value, str) else orjson.dumps(value).decode() if isinstance(value, list) else str(value)
     return visible(" ".join(text[:2_000].split()))
-
-
-def _fit(widths: list[int], cut: Sequence[int]) -> None:
-    """Change *widths* such that a row fits the terminal, if those at *cut* may be cut; elsewhere nothing is cut."""
-    if not sys.stdout.isatty():
-        return
-    room = shutil.get_terminal_size().columns - len(_SEPARATOR) * (len(widths) - 1)
-    while cut and sum(widths) > room:
-        widest = max(cut, key=widths.__getitem__)
-        if widths[widest] <= _NARROWEST:
-            return
-        widths[widest] = max(_NARROWEST, widths[widest] - (sum(widths) - room))
 
 
 def _pad(text: str, width: int, right: bool) -> str:

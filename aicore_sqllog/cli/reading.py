@@ -11,12 +11,12 @@ import polars as pl
 from aicore_sqllog.cli.command import Command
 from aicore_sqllog.cli.exits import DONE, NOT_SO, UsageError, say
 from aicore_sqllog.cli.following import follow, lines_of
-from aicore_sqllog.cli.options import add_connection, add_filters, chosen_filters
+from aicore_sqllog.cli.options import add_connection, add_filters, add_limit, chosen_filters
 from aicore_sqllog.cli.output import add_formats, emit, is_plain_table, print_text
 from aicore_sqllog.reader import LogReader
 from aicore_sqllog.storage.models import LlmOperation
 
-__all__ = ["COMMANDS", "opened"]
+__all__ = ["COMMANDS", "opened", "print_messages"]
 
 _COLUMNS = (
     "timestamp", "operation_id", "model", "input_tokens", "output_tokens", "latency_ms",
@@ -31,21 +31,9 @@ def opened(chosen: argparse.Namespace) -> LogReader:
     return LogReader(chosen.connection, schema=chosen.schema)
 
 
-def _add_rows(parser: argparse.ArgumentParser, limit: int) -> None:
-    parser.add_argument("-n", "--limit", type=number, default=limit, help=f"how many at most, {limit}; 0 is all")
-
-
-def number(text: str) -> int | None:
-    """Return how many rows *text* asks for; None is all."""
-    rows = int(text)
-    if rows < 0:
-        raise argparse.ArgumentTypeError("a number from 0 on")
-    return rows or None
-
-
 def _add_list(parser: argparse.ArgumentParser) -> None:
     add_connection(parser)
-    _add_rows(parser, 20)
+    add_limit(parser, 20)
     parser.add_argument("--columns", help="which, with commas between; all for --json, --jsonl, --csv and --parquet")
     parser.add_argument("--order-by", default="timestamp", metavar="COLUMN", help="timestamp, where it is left out")
     parser.add_argument("--ascending", action="store_true", help="the other way round: the oldest first")
@@ -97,7 +85,7 @@ def _show(chosen: argparse.Namespace) -> int:
     for name, value in operation.items():
         if value is not None and name != "messages":
             print_text(f"{name:24}{value}")
-    _print_messages(operation["messages"])
+    print_messages(operation["messages"])
     return DONE
 
 
@@ -112,7 +100,8 @@ def _begins_with(text: str) -> Any:
     return (column >= UUID(digits.ljust(32, "0"))) & (column <= UUID(digits.ljust(32, "f")))
 
 
-def _print_messages(messages: list[dict[str, Any]]) -> None:
+def print_messages(messages: list[dict[str, Any]]) -> None:
+    """Print what was said, each message under its role."""
     for message in messages:
         print_text(f"\n── {message['role']}", style="bold cyan")
         if message["content"] is not None:
@@ -124,7 +113,7 @@ def _print_messages(messages: list[dict[str, Any]]) -> None:
 def _add_search(parser: argparse.ArgumentParser) -> None:
     add_connection(parser)
     parser.add_argument("text", help="what a message must contain, character for character")
-    _add_rows(parser, 20)
+    add_limit(parser, 20)
     add_formats(parser)
     add_filters(parser, leave_out=frozenset({"content_contains"}))
 
@@ -159,7 +148,7 @@ def _snippet(text: str, wanted: str) -> str:
 
 def _add_tail(parser: argparse.ArgumentParser) -> None:
     add_connection(parser)
-    _add_rows(parser, 10)
+    add_limit(parser, 10)
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what is stored from now on")
     parser.add_argument("--messages", action="store_true", help="with the last message of each call")
     parser.add_argument("--interval", type=float, default=1.0, metavar="SECONDS", help="between two looks, 1")

@@ -10,18 +10,13 @@ import polars as pl
 import sqlalchemy as sa
 
 from aicore_sqllog.querying.columns import FrameColumn
-from aicore_sqllog.querying.instants import INSTANT, instants
+from aicore_sqllog.querying.frames import typed_frame
 from aicore_sqllog.record import columns
 from aicore_sqllog.record.columns import Column, ColumnKind
 from aicore_sqllog.storage.models import Base, LlmLogLoss, LlmMessage, LlmOperation, LlmSession
 
 __all__ = ["LOSSES", "MESSAGES", "OPERATIONS", "SESSIONS", "TABLES", "ExportedTable"]
 
-_TYPES: dict[ColumnKind, pl.DataType] = {
-    ColumnKind.COUNT: pl.Int64(),
-    ColumnKind.AMOUNT: pl.Float64(),
-    ColumnKind.INSTANT: INSTANT,
-}
 _CONTENT = frozenset({ColumnKind.TEXT, ColumnKind.JSON})
 
 
@@ -50,7 +45,7 @@ class ExportedTable:
     @property
     def schema(self) -> pl.Schema:
         """The types of the frame, by column."""
-        return pl.Schema({column.name: _TYPES.get(column.kind, pl.String()) for column in self.columns})
+        return self.frame([]).schema
 
     def selected(self, source: sa.FromClause, *, with_content: bool) -> list[sa.ColumnElement[Any]]:
         """
@@ -68,11 +63,7 @@ class ExportedTable:
 
     def frame(self, rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
         """Return the frame of *rows*, which were selected as :meth:`selected` says."""
-        values: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(self.columns)
-        series = []
-        for (name, dtype), items in zip(self.schema.items(), values, strict=True):
-            series.append(instants(name, items) if dtype == INSTANT else pl.Series(name, items, dtype=dtype))
-        return pl.DataFrame(series)
+        return typed_frame(rows, {column.name: column.kind for column in self.columns})
 
 
 SESSIONS = ExportedTable(LlmSession, columns.SESSIONS)
