@@ -171,7 +171,15 @@ REQUIREMENTS: Mapping[str, tuple[str, Sequence[str]]] = {
     "R45": ("a damaged journal", [JOURNAL]),
     "R46": ("kill -9 and a restart", [JOURNAL]),
     "R47": ("a large journal at the start", [JOURNAL]),
-    "R48": ("tools for journal and dead letters", [JOURNAL]),
+    "R48": (
+        "tools for journal and dead letters",
+        [
+            "test_journal.test_inspect_shows_no_content_unless_asked",
+            "test_journal.test_verify_tells_what_cannot_be_read",
+            "test_journal.test_replay_stores_each_once_and_removes_what_is_stored",
+            "test_journal.test_export_is_read_back",
+        ],
+    ),
     "R49": ("dictConfig", ["test_handler.test_dict_config", "test_handler.test_nothing_happens_in_the_constructor"]),
     "R50": (
         "configuration errors are told, and records kept",
