@@ -4,16 +4,18 @@ import inspect
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields as fields_of
 from importlib import import_module
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 
 from aicore_sqllog import HandlerStats, SQLLogHandler, redactors
 from aicore_sqllog.capture.fields import FIELD_DESCRIPTIONS
+from aicore_sqllog.cli import journal
+from aicore_sqllog.cli.program import COMMANDS
 from aicore_sqllog.querying.filters import Filters
 from aicore_sqllog.querying.measures import MEASURES
 from aicore_sqllog.record.columns import COLUMNS, OPERATIONS
@@ -108,6 +110,14 @@ def test_the_measures_are_those_of_a_summary() -> None:
 def test_the_redactors_are_those_there_are() -> None:
     told = [name.partition("(")[0] for names, _ in rows("docs/privacy.md", "Redactors") for name in code_words(names)]
     assert sorted(told) == sorted(redactors.__all__)
+
+
+@pytest.mark.parametrize(
+    ("heading", "prefix", "commands"),
+    [("Commands", "", [*COMMANDS, ("journal", journal.HELP)]), ("Dead letters", "journal ", journal.COMMANDS)],
+)
+def test_the_commands_are_those_of_the_command_line(heading: str, prefix: str, commands: Sequence[Any]) -> None:
+    assert rows("docs/command-line.md", heading) == [[f"`{prefix}{c[0]}`", c[1]] for c in commands]
 
 
 def test_every_extra_that_is_named_is_there() -> None:
