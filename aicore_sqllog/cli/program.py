@@ -8,13 +8,19 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-from aicore_sqllog.cli import journal, moving, reading, schema, totals
+from aicore_sqllog.cli import journal, moving, reading, schema, totals, upkeep
 from aicore_sqllog.cli.command import Command
 from aicore_sqllog.cli.exits import CANNOT, ended_by
 
 __all__ = ["COMMANDS", "main", "make_parser"]
 
-COMMANDS: tuple[Command, ...] = (*reading.COMMANDS, *totals.COMMANDS, *moving.COMMANDS, *schema.COMMANDS)
+COMMANDS: tuple[Command, ...] = (
+    *reading.COMMANDS,
+    *totals.COMMANDS,
+    *moving.COMMANDS,
+    *upkeep.COMMANDS,
+    *schema.COMMANDS,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

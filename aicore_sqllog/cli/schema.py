@@ -3,7 +3,6 @@ Commands about the tables: looked at, and migrated.
 """
 
 import argparse
-import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 from aicore_sqllog.cli.command import Command
 from aicore_sqllog.cli.exits import CANNOT, DONE, NOT_SO, say
 from aicore_sqllog.cli.options import add_connection
+from aicore_sqllog.cli.upkeep import is_agreed_to
 from aicore_sqllog.errors import LogNotFoundError, SchemaError
 from aicore_sqllog.storage.connection import Place, resolve, show_url
 from aicore_sqllog.storage.downgrading import what_is_lost
@@ -51,22 +51,12 @@ def _downgrade(chosen: argparse.Namespace) -> int:
     lost = _read(place, lambda connection: what_is_lost(connection, place.schema, chosen.revision))
     for line in lost:
         print(line)
-    if lost and not (chosen.yes or _is_agreed_to()):
+    if lost and not (chosen.yes or is_agreed_to("All of this is lost. Go on?")):
         say("nothing was changed. Give --yes to go on without being asked.")
         return CANNOT
     migrate(place, lambda connection: downgrade(connection, place.schema, chosen.revision))
     print(f"{show_url(place.url)} is at revision {chosen.revision}")
     return DONE
-
-
-def _is_agreed_to() -> bool:
-    """Ask the person at the terminal; without one the answer is no."""
-    if sys.stdin is None or not sys.stdin.isatty():
-        return False
-    try:
-        return input("All of this is lost. Go on? [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:
-        return False
 
 
 def _current(chosen: argparse.Namespace) -> int:

@@ -217,6 +217,24 @@ def test_export_verify_and_import(run: Run, connection: str, tmp_path: Path) -> 
     assert run("export", "out3", "--part-rows", "0")[0] == 2
 
 
+def test_prune_asks_says_and_proves(run: Run, connection: str) -> None:
+    user = ["prune", "--before", "2026-01-11", "--session-id", "chat-1", "--session-id", "chat-2"]
+    told = "would delete 6 operations, 12 messages; would empty nothing\n"
+    assert run(*user, "--dry-run") == (0, told, "")
+    code, out, err = run(*user)
+    assert (code, out) == (2, told), "nobody is there to be asked"
+    assert "nothing was changed" in err
+    done = (0, "deleted 6 operations, 12 messages; emptied nothing; nothing match still\n", "")
+    assert run(*user, "--yes") == done
+    assert run("prune", "--content-before", "2026-01-20", "--yes", "--vacuum")[0] == 0
+    assert len(json.loads(run("search", "Question", "-n", "0", "--json")[1])) == 11
+    code, out, err = run("prune", "--yes")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "what shall go" in err
+    with LogReader(connection) as reader:
+        assert reader.count() == 24
+
+
 @pytest.mark.parametrize("command", READING)
 def test_an_empty_log_is_no_error(command: str, run: Run, empty: str) -> None:
     code, out, err = run(*READING[command], "--connection", empty)
@@ -236,7 +254,7 @@ def test_an_empty_log_is_exported_and_imported(run: Run, empty: str) -> None:
     assert run("import", "out", "--connection", "sqlite:///copy.db")[0] == 0
 
 
-NO_LOG = [*READING.values(), ["export", "out"], ["current"], ["check"]]
+NO_LOG = [*READING.values(), ["export", "out"], ["prune", "--before", "2026-01-01"], ["current"], ["check"]]
 
 
 @pytest.mark.parametrize("arguments", NO_LOG, ids=lambda arguments: arguments[0])
@@ -262,6 +280,7 @@ def test_a_missing_log_is_one_line_and_nothing_is_made(arguments: list[str], run
         (["list", "--extras", "x"], "Allowed: KEY=VALUE"),
         (["list", "-n", "-1"], "a number from 0 on"),
         (["tail", "-f", "--csv"], "--follow has no end"),
+        (["prune", "--before", "soon", "--yes"], "before='soon'"),
         (["import", "none"], "none cannot be read"),
         (["verify", "none"], "There is no export in none"),
         (["journal", "inspect", "none"], "There is no none"),
