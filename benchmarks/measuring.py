@@ -80,17 +80,17 @@ def in_turns(
     """Run *subjects* one after the other, *rounds* times; yield the figures of each, or why it has none."""
     runs: dict[str, list[dict[str, float]]] = defaultdict(list)
     missing: dict[str, UnavailableError] = {}
-    for number in range(rounds):
+    for number in range(1, rounds + 1):
         for name, subject in subjects.items():
-            if name in missing:
-                continue
-            note(f"{name}, run {number + 1} of {rounds}")
-            try:
-                runs[name].append(measure(subject))
-            except (UnavailableError, subprocess.TimeoutExpired) as exc:
-                missing[name] = exc if isinstance(exc, UnavailableError) else UnavailableError("it took too long")
-    for name in subjects:
-        if name in missing:
-            yield name, missing[name]
-        else:
-            yield name, {key: Figure(tuple(run[key] for run in runs[name])) for key in runs[name][0]}
+            if name not in missing:
+                note(f"{name}, run {number} of {rounds}")
+                try:
+                    runs[name].append(measure(subject))
+                except (UnavailableError, subprocess.TimeoutExpired) as exc:
+                    missing[name] = exc if isinstance(exc, UnavailableError) else UnavailableError("it took too long")
+            if number == rounds:
+                yield name, missing.get(name) or _figures(runs[name])
+
+
+def _figures(runs: list[dict[str, float]]) -> dict[str, Figure]:
+    return {key: Figure(tuple(run[key] for run in runs)) for key in runs[0]}

@@ -36,6 +36,8 @@ class Options:
         return here, [name for name in names if name not in here]
 
     def note(self, text: str) -> None:
-        """Say on a terminal what is being measured."""
+        """Say what is being measured: on a terminal in one line that changes."""
         if sys.stderr.isatty():
             print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+        elif text:
+            print(text, file=sys.stderr, flush=True)

@@ -98,7 +98,9 @@ def _choose(record: CallRecord, held: Mapping[str, _Held]) -> str:
 
 def _look_up(session: OrmSession, records: Sequence[CallRecord], may_be_stored: bool) -> dict[str, _Held]:
     """Return what is stored of the ids that *records* ask for."""
-    plain = {record.caller_id for record in records} | {record.run_id for record in records}
+    # An id that an operation minted for itself nobody else has, unless the batch is tried again.
+    asking = [record for record in records if may_be_stored or record.caller_id != record.run_id]
+    plain = {record.caller_id for record in asking} | {record.run_id for record in asking}
     inside = [record for record in records if record.parent_run_id is not None]
     noted = {record.parent_operation_id for record in inside if record.parent_operation_id != record.parent_run_id}
     if may_be_stored:

@@ -3,6 +3,7 @@ From the first log call to the last commit, and the limit of it: as many calls o
 driver alone writing the same rows, ready-made, into the same tables with the same indexes and keys.
 """
 
+import gc
 import logging
 import multiprocessing
 import threading
@@ -22,6 +23,7 @@ def subject(
 ) -> Figures:
     """Return operations a second, those of the limit, their ratio, and microseconds of processor an operation."""
     items = [fields(number) for number in range(operations // (threads * processes))]
+    gc.freeze()  # an application makes its fields when it needs them: the collector has not all of them to look through
     idle = _log_all(logger_of(Nothing(), "floor"), items) / len(items) * operations
     with new_database(driver) as url:
         _prepare(url)

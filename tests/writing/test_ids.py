@@ -21,6 +21,7 @@ from tests.conftest import MakeHandler
 from tests.support.records import records
 from tests.support.servers import ONE_OF_EACH, execute
 from tests.support.stands import stand_before
+from tests.support.statements import statements_to
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
@@ -39,6 +40,22 @@ def parents(url: str) -> dict[str, str]:
         "left join llm_operations p on p.operation_id = c.parent_operation_id where c.parent_operation_id is not null",
     )
     return dict(rows)
+
+
+@ONE_OF_EACH
+def test_an_operation_that_two_handlers_store_is_two_and_is_not_looked_for_before(
+    url: str, make_handler: MakeHandler, log: logging.Logger
+) -> None:
+    handlers = [make_handler(), make_handler()]
+    with statements_to(url) as sent:
+        with llm_operation(log, model="m", action_id="both"):
+            pass
+        assert handlers[0].flush(30)
+    assert not any(s.startswith("SELECT") and "WHERE llm_operations.operation_id IN" in s for s in sent)
+    assert handlers[1].flush(30)
+    assert [handler.stats().id_conflict for handler in handlers] == [0, 1]
+    assert [handler.stats().committed for handler in handlers] == [1, 1]
+    assert polars_from_db(url)["action_id"].to_list() == ["both", "both"]
 
 
 @ONE_OF_EACH
