@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aicore_sqllog.operation import OperationScope, llm_operation
     from aicore_sqllog.process.signals import install_signal_handlers
     from aicore_sqllog.reader import LogReader, polars_from_db
+    from aicore_sqllog.repricing import Recomputed, recompute
     from aicore_sqllog.retention import PruneResult, prune
     from aicore_sqllog.storage.models import LlmMessage, LlmOperation, LlmSession, metadata
 
@@ -35,6 +36,7 @@ __all__ = [
     "LogReader",
     "OperationScope",
     "PruneResult",
+    "Recomputed",
     "SQLLogError",
     "SQLLogHandler",
     "SchemaError",
@@ -46,6 +48,7 @@ __all__ = [
     "metadata",
     "polars_from_db",
     "prune",
+    "recompute",
     "uninstrument",
 ]
 
@@ -64,6 +67,7 @@ _HOMES = {
     "LogReader": "reader",
     "OperationScope": "operation",
     "PruneResult": "retention",
+    "Recomputed": "repricing",
     "SQLLogError": "errors",
     "SQLLogHandler": "handler",
     "SchemaError": "errors",
@@ -75,6 +79,7 @@ _HOMES = {
     "metadata": "storage.models",
     "polars_from_db": "reader",
     "prune": "retention",
+    "recompute": "repricing",
     "uninstrument": "integrations.instrument",
 }
 

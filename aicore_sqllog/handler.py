@@ -6,6 +6,7 @@ import contextlib
 import logging
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from aicore_sqllog.capture.privacy import Privacy, environment_consents
 from aicore_sqllog.capture.snapshot import take_bare_snapshot, take_snapshot
 from aicore_sqllog.delivery.service import DeliveryOptions, DeliveryService
 from aicore_sqllog.delivery.stats import HandlerStats
+from aicore_sqllog.prices.pricer import Prices, make_pricer
 from aicore_sqllog.process import signals
 from aicore_sqllog.process.borrowed_calls import BorrowedCalls
 from aicore_sqllog.process.notices import Notices
@@ -97,6 +99,11 @@ class SQLLogHandler(logging.Handler):
         accelerate: ``False`` has every batch written by the ORM's bulk insert. Else the first attempt at a batch
             uses what SQLite and PostgreSQL do several times as fast; what is stored is the same.
 
+        prices: Where a call's cost is from that has tokens and tells none: ``"auto"``, from genai-prices where it is
+            installed, for the call's own time and service tier; a mapping of ``"model"`` or ``"provider/model"`` to
+            prices per million tokens (``input output cache_read cache_write``), the path of a JSON file of one, or a
+            function that is given the call's fields and returns its cost or None, which win; ``"off"``.
+
     Raises:
         ConfigurationError: If an option, the URL or the variable that holds it cannot work.
     """
@@ -125,6 +132,7 @@ class SQLLogHandler(logging.Handler):
         flush_on_sigterm: bool = False,
         on_notice: Callable[[str, str], None] | str | None = None,
         accelerate: bool = True,
+        prices: "Prices" = "auto",
     ) -> None:
         calls = self._calls = BorrowedCalls()
         told = options.read_callable("on_error", on_error)
@@ -140,6 +148,7 @@ class SQLLogHandler(logging.Handler):
             redactors=[calls.lend(redactor) for redactor in options.read_redactors("redact", redact)],
             on_failure=self._notices.note_redactor_failure,
         )
+        pricer = make_pricer(prices, partial(self._notices.say, "prices"), calls.lend)
         limits = options.read_limits(
             batch_size=batch_size,
             flush_interval=flush_interval,
@@ -158,7 +167,9 @@ class SQLLogHandler(logging.Handler):
             on_error=calls.lend(told) if told else None,
             accelerate=options.read_flag("accelerate", accelerate),
         )
-        self._service = DeliveryService(delivery, RecordBuilder(defaults, privacy), self._notices, weakref.ref(self))
+        self._service = DeliveryService(
+            delivery, RecordBuilder(defaults, privacy, pricer), self._notices, weakref.ref(self)
+        )
         # A handler that is dropped, as when a notebook's cell runs again, leaves neither thread nor connections.
         weakref.finalize(self, self._service.abandon).atexit = False
         super().__init__(level)

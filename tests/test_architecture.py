@@ -16,7 +16,7 @@ PACKAGE = "aicore_sqllog"
 BASE = {"errors", "values", "process", "redactors"}
 """What stands at the bottom, and may be used by all."""
 
-DOORS = {"handler", "options", "reader", "async_reader", "collector", "operation", "retention", "cli"}
+DOORS = {"async_reader", "cli", "collector", "handler", "operation", "options", "reader", "repricing", "retention"}
 MAY_IMPORT: Mapping[str, set[str]] = {
     "errors": set(),
     "redactors": set(),
@@ -24,7 +24,8 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "process": {"errors", "values"},
     "record": BASE,
     "storage": BASE | {"record"},
-    "capture": BASE | {"record", "responses"},
+    "prices": BASE,
+    "capture": BASE | {"prices", "record", "responses"},
     "responses": BASE | {"record"},
     "batching": {"errors"},
     "journal": BASE | {"record"},
@@ -33,7 +34,8 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "querying": BASE | {"record", "storage"},
     "transfer": BASE | {"capture", "journal", "querying", "record", "storage", "writing"},
     "options": BASE | {"batching", "capture"},
-    "handler": BASE | {"options", "record", "storage", "batching", "capture", "delivery", "writing"},
+    "handler": BASE | {"options", "prices", "record", "storage", "batching", "capture", "delivery", "writing"},
+    "repricing": BASE | {"capture", "prices", "querying", "record", "storage"},
     "operation": BASE | {"capture", "record", "responses"},
     "integrations": BASE | {"capture", "record", "responses", "operation"},
     "reader": BASE | {"record", "storage", "querying"},

@@ -16,8 +16,10 @@ from aicore_sqllog.capture.defaults import Defaults
 from aicore_sqllog.capture.messages import read_messages
 from aicore_sqllog.capture.outcome import settle_outcome
 from aicore_sqllog.capture.plain_records import build_plain
+from aicore_sqllog.capture.pricing import add_cost
 from aicore_sqllog.capture.privacy import Privacy
 from aicore_sqllog.capture.snapshot import Snapshot
+from aicore_sqllog.prices.pricer import Pricer
 from aicore_sqllog.process import hooks
 from aicore_sqllog.record.call_record import OPERATION_KEYS, CallRecord, Session
 from aicore_sqllog.record.columns import OPERATIONS, ColumnKind
@@ -54,9 +56,10 @@ class RecordBuilder:
     Those without a session get one for the process.
     """
 
-    def __init__(self, defaults: Defaults, privacy: Privacy | None = None) -> None:
+    def __init__(self, defaults: Defaults, privacy: Privacy | None = None, pricer: Pricer | None = None) -> None:
         self._defaults = defaults
         self._privacy = privacy or Privacy()
+        self._pricer = pricer
         self._process_session: str | None = None
         hooks.in_child(hooks.Child.STATE, self.restart_in_child)
 
@@ -73,7 +76,7 @@ class RecordBuilder:
         """Return the records of those of *snapshots* that are plain, None for each other."""
         if not self._privacy.lets_all_through:
             return [None] * len(snapshots)
-        return build_plain(snapshots, self._defaults, self._own_session)
+        return build_plain(snapshots, self._defaults, self._own_session, self._pricer)
 
     def build(self, snapshot: Snapshot) -> CallRecord:
         """Return the record of *snapshot*; if anything about it fails, a record of what could be kept."""
@@ -94,6 +97,8 @@ class RecordBuilder:
         settle_outcome(content, snapshot.level_number)
         # Before the redactors see the rest: a date or an id is no text, and must not look like a telephone number.
         values = content.take_all(_NUMBERS_AND_TIMES)
+        if self._pricer is not None:
+            add_cost(self._pricer, content, values, _created(snapshot))
         caller_id = content.take_id("operation_id")
         values["parent_operation_id"] = content.take_id("parent_operation_id")
         raw_session, raw_workspace = content.fields.get("session_id"), content.fields.get("workspace")

@@ -28,7 +28,9 @@ from aicore_sqllog.capture.plain_columns import (
     is_plain_name,
     shape_of,
 )
+from aicore_sqllog.capture.pricing import COST_SOURCE, PRICED, price_of
 from aicore_sqllog.capture.snapshot import Snapshot
+from aicore_sqllog.prices.pricer import Pricer
 from aicore_sqllog.record.call_record import OPERATION_KEYS, CallRecord, Message, Session
 from aicore_sqllog.record.columns import OPERATIONS, ColumnKind
 from aicore_sqllog.record.notes import MINTED_ID, OWN_KEY, PARENT_RUN_ID, RUN_ID
@@ -53,7 +55,10 @@ _COUNTS = frozenset(column.key for column in OPERATIONS if column.kind is Column
 
 
 def build_plain(
-    snapshots: Sequence[Snapshot], defaults: Defaults, process_session: Callable[[], str]
+    snapshots: Sequence[Snapshot],
+    defaults: Defaults,
+    process_session: Callable[[], str],
+    pricer: Pricer | None = None,
 ) -> list[CallRecord | None]:
     """
     Return the records of *snapshots*, in their order; None for each that is not plain.
@@ -64,6 +69,8 @@ def build_plain(
         defaults: What records get that carry none of their own.
 
         process_session: Returns the id of the session of records that have none.
+
+        pricer: Gives those a cost that tell none.
     """
     built: list[CallRecord | None] = [None] * len(snapshots)
     opened: dict[Shape, list[Opened]] = {}
@@ -75,7 +82,7 @@ def build_plain(
     for shape, group in opened.items():
         with suppress(Exception):  # whatever it is: read one by one, it costs no other record
             table = _read_table(shape, group, defaults)
-            for each, record in zip(table.opened, _make_records(table, process_session), strict=True):
+            for each, record in zip(table.opened, _make_records(table, process_session, pricer), strict=True):
                 built[each.number] = record
     return built
 
@@ -226,7 +233,7 @@ def _is_plain_tree(tree: dict[Any, object]) -> bool:
     return is_plain((tree,), data_keys=DATA_KEYS, may_hold_data=may_hold_media)
 
 
-def _make_records(table: Table, process_session: Callable[[], str]) -> Iterable[CallRecord]:
+def _make_records(table: Table, process_session: Callable[[], str], pricer: Pricer | None) -> Iterable[CallRecord]:
     """Return the records of *table*, all of which are plain."""
     minted = [str(each.snapshot.minted_id) for each in table.opened]
     asked, parents = _parsed(table["operation_id"]), _parsed(table["parent_operation_id"])
@@ -235,12 +242,28 @@ def _make_records(table: Table, process_session: Callable[[], str]) -> Iterable[
     table["status"] = [value or "success" for value in table["status"]]
     sessions = _sessions(table, process_session)
     noted = [_notes(*given) for given in zip(minted, asked, table[_RUN], parents, table[_PARENT_RUN], strict=True)]
+    if pricer is not None:
+        _add_costs(table, pricer, noted)
     table["extras"] = list(map(_extras_json, table.opened, table["extras"], noted))
     table["operation_id"] = [given or own for given, own in zip(asked, minted, strict=True)]
     table["parent_operation_id"] = parents
     table["session_id"] = [session.session_id for session in sessions]
     operations = zip(*(_rounded(key, table[key]) for key in OPERATION_KEYS), strict=True)
     return map(CallRecord, minted, asked, operations, sessions, table["messages"], table[_RUN], table[_PARENT_RUN])
+
+
+def _add_costs(table: Table, pricer: Pricer, noted: Sequence[dict[str, str]]) -> None:
+    """Give those records a cost that have tokens and tell none, and note where it is from."""
+    columns = [(name, _rounded(name, table[name])) for name in PRICED]
+    costs = list(table["cost"])
+    for number, (cost, timestamp, extras) in enumerate(zip(costs, table["timestamp"], table["extras"], strict=True)):
+        if cost is None:
+            values = {name: column[number] for name, column in columns}
+            price = price_of(pricer, values, timestamp, extras)
+            costs[number] = price.cost
+            if price.source is not None:
+                noted[number][COST_SOURCE] = price.source
+    table["cost"] = costs
 
 
 def _parsed(given: Sequence[str | None]) -> list[str | None]:

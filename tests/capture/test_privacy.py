@@ -198,6 +198,7 @@ def test_without_content_names_numbers_roles_counts_and_lengths_stay(
         "logger": "test.llm",
         "level": "ERROR",
         "capture_content": False,
+        "cost_source": "none: the counts do not tell it",
         "lengths": {"message": 4, "error_message": 3},
         "extras": 1,
     }

@@ -21,7 +21,11 @@ from tests.responses.test_helpers import TEXT, events
 from tests.support.recordings import RECORDING_HEADER, Recording, served
 from tests.support.shapes import CHAT, CHAT_STREAM, GEMINI, MESSAGE, RESPONSE
 
-pytestmark = pytest.mark.backends("sqlite")
+pytestmark = [
+    pytest.mark.backends("sqlite"),
+    # google-genai does so where aiohttp is there, which other packages bring.
+    pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),
+]
 
 Rows = Callable[[], list[dict[str, Any]]]
 Ask = dict[str, Any]

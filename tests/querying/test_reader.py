@@ -78,7 +78,7 @@ CALLS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def stored(make_handler: MakeHandler, log: logging.Logger, url: str) -> str:
-    handler = make_handler()
+    handler = make_handler(prices="off")
     for call in CALLS:
         log.info("call", extra={"llm": {"response": "r", **call}})
     assert handler.flush()

@@ -1,0 +1,1 @@
+"""What a call cost, where neither the caller nor the provider says so. Nothing here reads a network."""
