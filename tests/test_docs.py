@@ -114,7 +114,10 @@ def test_the_redactors_are_those_there_are() -> None:
 
 @pytest.mark.parametrize(
     ("heading", "prefix", "commands"),
-    [("Commands", "", [*COMMANDS, ("journal", journal.HELP)]), ("Dead letters", "journal ", journal.COMMANDS)],
+    [
+        ("Commands", "", [*COMMANDS, ("journal", journal.HELP)]),
+        ("Dead letters and journal", "journal ", journal.COMMANDS),
+    ],
 )
 def test_the_commands_are_those_of_the_command_line(heading: str, prefix: str, commands: Sequence[Any]) -> None:
     assert rows("docs/command-line.md", heading) == [[f"`{prefix}{c[0]}`", c[1]] for c in commands]

@@ -16,10 +16,12 @@ from aicore_sqllog.cli.exits import DONE, NOT_SO, say
 from aicore_sqllog.cli.options import add_connection
 from aicore_sqllog.cli.output import add_formats, emit
 from aicore_sqllog.cli.progress import Progress
-from aicore_sqllog.journal.dead_letters import DeadLetter, read_what_can_be
-from aicore_sqllog.record.codec import to_document
+from aicore_sqllog.journal.dead_letters import DeadLetter
+from aicore_sqllog.record.call_record import CallRecord
+from aicore_sqllog.record.codec import UnreadableRecordError, to_document
 from aicore_sqllog.storage.connection import resolve
-from aicore_sqllog.transfer.replay import files_of, replay
+from aicore_sqllog.transfer.kept import Waiting, files_of, is_journal, read_kept
+from aicore_sqllog.transfer.replay import replay
 
 __all__ = ["COMMANDS", "HELP"]
 
@@ -30,6 +32,7 @@ _SHOWN = {
     "timestamp": pl.Datetime("us", "UTC"), "provider": pl.String, "model": pl.String, "input_tokens": pl.Int64,
     "output_tokens": pl.Int64, "cost": pl.Float64, "status": pl.String, "message_count": pl.Int64, "file": pl.String,
 }  # fmt: skip
+_WAITING = "waits in the journal"
 _CONTENT = {"error_message": pl.String, "extras": pl.String, "messages": pl.String}
 
 
@@ -43,14 +46,14 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _letters(files: list[Path]) -> Iterator[tuple[Path, DeadLetter]]:
+def _kept(files: list[Path]) -> Iterator[tuple[Path, DeadLetter | Waiting]]:
     """Yield what can be read, and tell what cannot."""
     for path in files:
-        for found in read_what_can_be(path):
-            if isinstance(found, DeadLetter):
-                yield path, found
-            else:
+        for found in read_kept(path):
+            if isinstance(found, UnreadableRecordError):
                 say(f"{found}.")
+            else:
+                yield path, found
 
 
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
@@ -61,30 +64,35 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
 
 def _inspect(chosen: argparse.Namespace) -> int:
     schema: dict[str, Any] = {**_SHOWN, **(_CONTENT if chosen.content else {})}
-    rows = [_row(path, letter, schema) for path, letter in _letters(files_of(chosen.files))]
+    rows = [_row(path, kept, schema) for path, kept in _kept(files_of(chosen.files))]
     emit(pl.DataFrame(rows, schema=schema), chosen)
     return DONE
 
 
-def _row(path: Path, letter: DeadLetter, schema: dict[str, Any]) -> dict[str, Any]:
-    record = letter.record
-    beside = {
-        "at": letter.at,
-        "destination": letter.destination,
-        "reason": letter.reason,
-        "file": path.name,
-        "message_count": len(record.messages),
-        "messages": orjson.dumps([message._asdict() for message in record.messages]).decode(),
-    }
-    return {name: beside[name] if name in beside else getattr(record, name) for name in schema}
+def _row(path: Path, kept: DeadLetter | Waiting, schema: dict[str, Any]) -> dict[str, Any]:
+    record = kept.record
+    found: dict[str, Any] = {"reason": _WAITING, "file": path.name}
+    if isinstance(kept, DeadLetter):
+        found |= {"at": kept.at, "destination": kept.destination, "reason": kept.reason}
+    return {name: found[name] if name in found else _value(record, name) for name in schema}
+
+
+def _value(record: CallRecord | None, name: str) -> Any:
+    if record is None or name in ("at", "destination"):
+        return None
+    if name == "message_count":
+        return len(record.messages)
+    if name == "messages":
+        return orjson.dumps([message._asdict() for message in record.messages]).decode()
+    return getattr(record, name)
 
 
 def _verify(chosen: argparse.Namespace) -> int:
     faults = letters = 0
     files = files_of(chosen.files)
     for path in files:
-        for found in read_what_can_be(path):
-            is_whole = isinstance(found, DeadLetter)
+        for found in read_kept(path):
+            is_whole = not isinstance(found, UnreadableRecordError)
             letters, faults = letters + is_whole, faults + (not is_whole)
             if not is_whole:
                 print(found)
@@ -102,10 +110,11 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
 
 def _replay(chosen: argparse.Namespace) -> int:
     place = resolve(chosen.connection, schema=chosen.schema)
+    files = [path for path in files_of(chosen.files) if not is_journal(path)]
     with Progress("replayed", is_quiet=chosen.quiet) as progress:
         result = replay(
             place,
-            files_of(chosen.files),
+            files,
             any_destination=chosen.any_destination,
             remove=chosen.remove,
             progress=progress,
@@ -123,12 +132,15 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(chosen: argparse.Namespace) -> int:
-    for _, letter in _letters(files_of(chosen.files)):
-        record = to_document(letter.record)
+    for _, kept in _kept(files_of(chosen.files)):
+        if kept.record is None:
+            say("a record waits in the journal as it was logged: the next handler stores it.")
+            continue
+        record = to_document(kept.record)
         if chosen.no_content:
             record = {name: value for name, value in record.items() if name not in _CONTENT}
             record["session"] = {name: value for name, value in record["session"].items() if name != "metadata"}
-        head = {"at": letter.at, "destination": letter.destination, "reason": letter.reason}
+        head = kept._asdict() if isinstance(kept, DeadLetter) else {"reason": _WAITING}
         sys.stdout.write(orjson.dumps({**head, "record": record}, option=orjson.OPT_APPEND_NEWLINE).decode())
     return DONE
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from aicore_sqllog.errors import DatabaseError, TransferError
-from aicore_sqllog.journal.dead_letters import DeadLetter, DeadLetters, default_folder, read_what_can_be
+from aicore_sqllog.errors import DatabaseError
+from aicore_sqllog.journal.dead_letters import DeadLetter, DeadLetters, read_what_can_be
 from aicore_sqllog.record.call_record import CallRecord
 from aicore_sqllog.storage.connection import Place, show_url
 from aicore_sqllog.transfer.export import Progress
 from aicore_sqllog.writing.triage import NotWritten
 from aicore_sqllog.writing.writer import Writer
 
-__all__ = ["Replayed", "files_of", "replay"]
+__all__ = ["Replayed", "replay"]
 
 _BATCH = 500
 
@@ -39,24 +39,6 @@ class Replayed:
         return self.refused == self.unreadable == 0
 
 
-def files_of(paths: Sequence[Path]) -> list[Path]:
-    """
-    Return the files of dead letters at *paths*, where a folder stands for all in it; where none is given, our own.
-
-    Raises:
-        TransferError: If one that is named is not there.
-    """
-    found: list[Path] = []
-    for path in paths or [default_folder()]:
-        if path.is_dir():
-            found.extend(sorted(path.glob("*.jsonl")))
-        elif path.exists():
-            found.append(path)
-        elif paths:
-            raise TransferError(f"There is no {path}: give a file or a folder of dead letters.")
-    return found
-
-
 def replay(
     place: Place,
     files: Sequence[Path],
@@ -71,7 +53,7 @@ def replay(
     Args:
         place: Only what this database had refused is stored, so that no prompts reach another's database.
 
-        files: See :func:`files_of`.
+        files: Of dead letters.
 
         any_destination: Store what others had refused, too.
 

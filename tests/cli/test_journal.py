@@ -11,7 +11,8 @@ import pytest
 from aicore_sqllog import LogReader
 from aicore_sqllog.cli import main
 from aicore_sqllog.journal.dead_letters import DeadLetters, default_folder
-from aicore_sqllog.record.codec import from_document
+from aicore_sqllog.journal.journal import Journal, default_journal_folder
+from aicore_sqllog.record.codec import encode, from_document
 from aicore_sqllog.storage.connection import resolve, show_url
 from tests.support.records import records
 
@@ -118,3 +119,25 @@ def test_export_is_read_back(run: Run, store: str) -> None:
     out = run("export", "--no-content")[1]
     assert len(out.splitlines()) == 5
     assert SECRET not in out
+
+
+def test_records_in_a_journal_are_inspected_verified_and_exported_too(run: Run, store: str) -> None:
+    journal = Journal(default_journal_folder() / "destination", 1024**2)
+    for record in records(3, messages=[SECRET]):
+        assert journal.append(encode(record))
+    assert journal.append(b"as it was logged")
+    journal.release()
+    rows = json.loads(run("inspect", "--json")[1])
+    assert [row["reason"] for row in rows[5:]] == ["waits in the journal"] * 4
+    assert [row["model"] for row in rows[5:]] == ["m", None, "m", None]
+    assert SECRET not in json.dumps(rows)
+    assert run("verify")[:2] == (0, "9 records can be read, 0 cannot, in 2 files\n")
+    code, out, err = run("export")
+    assert (code, len(out.splitlines()), err.count("\n")) == (0, 8, 1)
+    assert run("replay", "--connection", store)[1].startswith("5 stored")
+    (path,) = (default_journal_folder() / "destination").iterdir()
+    content = bytearray(path.read_bytes())
+    content[20] ^= 1
+    path.write_bytes(content)
+    code, out, _ = run("verify", str(default_journal_folder()))
+    assert (code, out.splitlines()[-1]) == (1, "3 records can be read, 1 cannot, in 1 files")
