@@ -42,7 +42,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "async_reader": BASE | {"record", "storage", "querying"},
     "collector": BASE | {"capture", "storage", "handler", "reader", "async_reader"},
     "retention": BASE | {"querying", "storage"},
-    "cli": BASE | {"journal", "querying", "reader", "record", "retention", "storage", "transfer"},
+    "cli": BASE | {"journal", "querying", "reader", "record", "repricing", "retention", "storage", "transfer"},
     "__main__": {"cli"},
     "__init__": BASE | DOORS | {"capture", "delivery", "integrations", "storage"},
 }

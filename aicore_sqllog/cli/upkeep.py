@@ -1,5 +1,5 @@
 """
-Commands that change what is stored: ``prune``.
+Commands that change what is stored: ``prune`` and ``recompute``.
 """
 
 import argparse
@@ -9,6 +9,7 @@ from aicore_sqllog.cli.command import Command
 from aicore_sqllog.cli.exits import CANNOT, DONE, NOT_SO, say
 from aicore_sqllog.cli.options import add_connection
 from aicore_sqllog.cli.progress import Progress
+from aicore_sqllog.repricing import recompute
 from aicore_sqllog.retention import Counts, prune
 
 __all__ = ["COMMANDS", "is_agreed_to"]
@@ -83,6 +84,36 @@ class _Steps:
         self._done = done
 
 
+def _add_recompute(parser: argparse.ArgumentParser) -> None:
+    add_connection(parser)
+    parser.add_argument("--model", action="append", metavar="TEXT", help="calls of this model; may be repeated")
+    parser.add_argument("--start-date", metavar="TIME", help="calls from this day or time on, in UTC")
+    parser.add_argument("--end-date", metavar="TIME", help="until the end of this day, or before this time")
+    parser.add_argument(
+        "--prices", default="auto", metavar="FILE", help="your own, as JSON; else those of genai-prices"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="change nothing; print what would change")
+
+
+def _recompute(chosen: argparse.Namespace) -> int:
+    result = recompute(
+        chosen.connection,
+        model=chosen.model,
+        start_date=chosen.start_date,
+        end_date=chosen.end_date,
+        prices=chosen.prices,
+        dry_run=chosen.dry_run,
+        schema=chosen.schema,
+    )
+    changed = "would change" if chosen.dry_run else "changed"
+    print(
+        f"{changed} {result.changed} of {result.examined} calls; "
+        f"their cost: {result.cost_before:.6g} before, {result.cost_after:.6g} after"
+    )
+    return DONE
+
+
 COMMANDS = (
     Command("prune", "delete calls by time, user, session or workspace, or their texts alone", _add_prune, _prune),
+    Command("recompute", "price stored calls again whose cost was not reported", _add_recompute, _recompute),
 )

@@ -235,6 +235,20 @@ def test_prune_asks_says_and_proves(run: Run, connection: str) -> None:
         assert reader.count() == 24
 
 
+def test_recompute_prices_by_your_own_prices_what_was_not_reported(
+    run: Run, connection: str, log: logging.Logger
+) -> None:
+    Path("prices.json").write_text(json.dumps({"mine": {"input": 1.0, "output": 2.0}}))
+    log.info(
+        "x", extra={"llm": {"model": "mine", "messages": "hi", "input_tokens": 1_000_000, "output_tokens": 500_000}}
+    )
+    log.handlers[0].flush()
+    told = "1 of 1 calls; their cost: 0 before, 2 after\n"
+    assert run("recompute", "--prices", "prices.json", "--dry-run") == (0, f"would change {told}", "")
+    assert run("recompute", "--prices", "prices.json", "--start-date", "2026-02-01") == (0, f"changed {told}", "")
+    assert json.loads(run("summary", "--by", "model", "--model", "mine", "--json")[1])[0]["cost"] == 2.0
+
+
 @pytest.mark.parametrize("command", READING)
 def test_an_empty_log_is_no_error(command: str, run: Run, empty: str) -> None:
     code, out, err = run(*READING[command], "--connection", empty)
@@ -254,7 +268,14 @@ def test_an_empty_log_is_exported_and_imported(run: Run, empty: str) -> None:
     assert run("import", "out", "--connection", "sqlite:///copy.db")[0] == 0
 
 
-NO_LOG = [*READING.values(), ["export", "out"], ["prune", "--before", "2026-01-01"], ["current"], ["check"]]
+NO_LOG = [
+    *READING.values(),
+    ["export", "out"],
+    ["prune", "--before", "2026-01-01"],
+    ["recompute"],
+    ["current"],
+    ["check"],
+]
 
 
 @pytest.mark.parametrize("arguments", NO_LOG, ids=lambda arguments: arguments[0])
