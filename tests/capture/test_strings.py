@@ -53,7 +53,7 @@ def fields(text: str) -> dict[str, object]:
 
 @ONE_OF_EACH
 @pytest.mark.parametrize(
-    "source", ["our own", "blns", *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE_SOURCES)]
+    "source", ["our own", "blns", *(pytest.param(name, marks=pytest.mark.long) for name in LARGE_SOURCES)]
 )
 def test_every_string_returns(
     source: str, request: pytest.FixtureRequest, make_handler: MakeHandler, log: logging.Logger, url: str

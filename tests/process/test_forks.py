@@ -139,7 +139,7 @@ def work(number):
 )
 
 
-@pytest.mark.backends("sqlite", "postgresql+psycopg2")  # the others' forks are those of the tests below
+@pytest.mark.backends("sqlite")  # the others' forks are those of the tests below
 @pytest.mark.parametrize("tasks_a_child", ["1", "1000"])
 def test_celery_prefork_stores_what_a_child_had_queued_when_it_ended(
     tasks_a_child: str, url: str, tmp_path: Path

@@ -140,7 +140,7 @@ def _run_until(database: Database, work: Callable[[sa.Connection], object], last
     "steps",
     [
         pytest.param([], id="up"),
-        pytest.param([upgrade, downgrade], id="down"),
+        pytest.param([upgrade, downgrade], id="down", marks=pytest.mark.long),
         # Parts of the ways above.
         pytest.param([lambda connection: upgrade(connection, None, "0001")], id="up from 0001", marks=pytest.mark.long),
         pytest.param(

@@ -144,8 +144,12 @@ def deep(levels: int) -> Any:
     return value
 
 
+ALIKE = ("laughing tuples", "laughing deques", "laughing UserLists")
+"""They take the ways of others, and seconds."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.long] if n in ALIKE else []) for n in GRAPHS])
 def test_what_has_no_end_is_stored_in_part_and_that_is_said(name: str) -> None:
     value = GRAPHS[name]()
     begun = time.perf_counter()

@@ -23,7 +23,7 @@ def test_the_good_are_stored_and_the_bad_are_kept_with_the_reason(
 
 
 @ONE_OF_EACH
-@pytest.mark.slow
+@pytest.mark.long
 def test_one_that_is_good_among_a_thousand_is_stored(
     make_handler: MakeHandler, log: logging.Logger, url: str, tmp_path: Path
 ) -> None:
