@@ -4,30 +4,49 @@ Run a question: a generator of Selects that is sent the rows of each, and return
 A question knows neither connections nor event loops. Both kinds of reader run the same one.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from aicore_sqllog.errors import DatabaseError
+from aicore_sqllog.querying.frames import frame_of_csv, typed_frame
+from aicore_sqllog.record.columns import ColumnKind
 from aicore_sqllog.storage.dialects.lookup import dialect_of
 from aicore_sqllog.storage.transactions import begin_again
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-__all__ = ["Question", "Rows", "aexecute", "execute"]
+__all__ = ["FrameOf", "Question", "Rows", "aexecute", "execute"]
 
 T = TypeVar("T")
 
 _TRIES = 10
 
-Rows: TypeAlias = Sequence[sa.Row[Any]]
-Question: TypeAlias = Generator[sa.Select[Any], Rows, T]
-"""It checks its arguments before its first Select, so that a wrong one costs no connection."""
+Rows: TypeAlias = Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameOf:
+    """A Select whose rows are wanted as a frame, by the fastest way that there is."""
+
+    select: sa.Select[Any]
+    columns: Mapping[str, ColumnKind]
+    """The names and kinds of what it selects, in order."""
+
+
+Asked: TypeAlias = sa.Select[Any] | FrameOf
+Question: TypeAlias = Generator[Asked, Any, T]
+"""
+It is sent the rows of each Select, and the frame of each :class:`FrameOf`.
+
+It checks its arguments before it asks anything, so that a wrong one costs no connection.
+"""
 
 
 def execute(question: Question[T], connect: Callable[[], AbstractContextManager[sa.Connection]]) -> T:
@@ -57,20 +76,41 @@ class _Answer(Generic[T]):
     value: T
 
 
-def _advance(question: Question[T], rows: Rows | None) -> sa.Select[Any] | _Answer[T]:
+def _advance(question: Question[T], found: Rows | pl.DataFrame | None) -> Asked | _Answer[T]:
     try:
-        return next(question) if rows is None else question.send(rows)
+        return next(question) if found is None else question.send(found)
     except StopIteration as end:
         return _Answer(end.value)
 
 
-def _fetch(connection: sa.Connection, select: sa.Select[Any]) -> Rows:
-    """Return the rows; no transaction stays open while the question works on them."""
+def _fetch(connection: sa.Connection, asked: Asked) -> Rows | pl.DataFrame:
+    """Return what was asked for; no transaction stays open while the question works on it."""
+    if isinstance(asked, FrameOf):
+        copied = _copied(connection, asked)
+        return typed_frame(_rows(connection, asked.select), asked.columns) if copied is None else copied
+    return _rows(connection, asked)
+
+
+def _copied(connection: sa.Connection, asked: FrameOf) -> pl.DataFrame | None:
+    """Return the frame by the database's own way of copying; None where it has none, or refuses it."""
+    if len(asked.columns) == 1:
+        return None  # a line that is empty is a NULL, or none
+    begin_again(connection)
+    try:
+        csv = dialect_of(connection).copied_csv(connection, asked.select)
+    except Exception:  # the driver's own; what is really wrong, the ordinary way meets too, and says it
+        csv = None
+    if not connection.invalidated:
+        connection.rollback()
+    return None if csv is None else frame_of_csv(csv, asked.columns)
+
+
+def _rows(connection: sa.Connection, select: sa.Select[Any]) -> Rows:
     dialect = dialect_of(connection)
     for _ in range(_TRIES):
         begin_again(connection)
         try:
-            rows = connection.execute(select).all()
+            rows = _plain_rows(connection.execute(select))
         except DBAPIError:
             if not dialect.was_changed(connection):
                 raise
@@ -84,3 +124,8 @@ def _fetch(connection: sa.Connection, select: sa.Select[Any]) -> Rows:
         f"The log changed while it was read, {_TRIES} times in a row, and it cannot be locked from here. "
         "Read it as a user who may write to its folder, or read a copy."
     )
+
+
+def _plain_rows(result: sa.CursorResult[Any]) -> Rows:
+    """Return the driver's own rows: what is selected is made such that SQLAlchemy has nothing to convert."""
+    return result.cursor.fetchall() if result.cursor is not None else result.all()

@@ -12,7 +12,7 @@ from aicore_sqllog.querying.columns import FRAME_COLUMNS, MESSAGE_COLUMNS
 from aicore_sqllog.querying.instants import INSTANT, instants
 from aicore_sqllog.record.columns import ColumnKind
 
-__all__ = ["MESSAGES_TYPE", "message_frame", "operation_frame", "typed_frame", "with_messages"]
+__all__ = ["MESSAGES_TYPE", "decoded", "frame_of_csv", "typed_frame", "with_messages"]
 
 _POLARS_TYPES: Mapping[ColumnKind, pl.DataType] = {
     ColumnKind.ID: pl.String(),
@@ -29,23 +29,15 @@ _MESSAGE_FIELDS = ("role", "content", "parts", "sequence_number")
 MESSAGES_TYPE = pl.List(pl.Struct({name: _POLARS_TYPES[MESSAGE_COLUMNS[name].kind] for name in _MESSAGE_FIELDS}))
 
 
-def operation_frame(rows: Sequence[Sequence[Any]], columns: Sequence[str], decode_json: bool = False) -> pl.DataFrame:
+def decoded(frame: pl.DataFrame) -> pl.DataFrame:
     """
-    Return the frame of *rows*, whose values are in the order of *columns*.
+    Return the frame of operations with JSON columns that are no texts.
 
-    With *decode_json* the JSON columns hold Python objects (Polars' ``Object``): what each row
+    They hold Python objects (Polars' ``Object``): what each row
     holds differs, and a ``Struct`` would give every row the keys of all others.
     """
-    frame = typed_frame(rows, {name: FRAME_COLUMNS[name].kind for name in columns})
-    if not decode_json:
-        return frame
-    documents = [name for name in columns if FRAME_COLUMNS[name].kind is ColumnKind.JSON]
+    documents = [name for name in frame.columns if FRAME_COLUMNS[name].kind is ColumnKind.JSON]
     return frame.with_columns(_decoded(frame[name]) for name in documents)
-
-
-def message_frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
-    """Return the frame of message rows, as :func:`with_messages` takes it."""
-    return typed_frame(rows, {name: column.kind for name, column in MESSAGE_COLUMNS.items()})
 
 
 def with_messages(operations: pl.DataFrame, messages: pl.DataFrame) -> pl.DataFrame:
@@ -54,6 +46,17 @@ def with_messages(operations: pl.DataFrame, messages: pl.DataFrame) -> pl.DataFr
     joined = operations.join(lists, on="operation_id", how="left", maintain_order="left")
     none = pl.lit(pl.Series([[]], dtype=MESSAGES_TYPE)).first()
     return joined.with_columns(pl.col("messages").fill_null(none))
+
+
+def frame_of_csv(csv: bytes, columns: Mapping[str, ColumnKind]) -> pl.DataFrame:
+    """Return what :func:`typed_frame` returns, from PostgreSQL's CSV: a NULL is empty, an empty text is quoted."""
+    types = {name: _POLARS_TYPES[kind] for name, kind in columns.items()}
+    if not csv:
+        return pl.DataFrame(schema=types)
+    read = {name: pl.Int64() if dtype == INSTANT else dtype for name, dtype in types.items()}
+    frame = pl.read_csv(csv, has_header=False, schema=read, low_memory=True)
+    moments = [name for name, dtype in types.items() if dtype == INSTANT]
+    return frame.with_columns(pl.col(name).cast(pl.Datetime("us")).dt.replace_time_zone("UTC") for name in moments)
 
 
 def typed_frame(rows: Sequence[Sequence[Any]], columns: Mapping[str, ColumnKind]) -> pl.DataFrame:

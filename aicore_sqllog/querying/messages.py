@@ -12,9 +12,8 @@ import sqlalchemy as sa
 from aicore_sqllog.querying.columns import FRAME_COLUMNS, MESSAGE_COLUMNS, MESSAGES, OPERATIONS
 from aicore_sqllog.querying.conditions import matching_messages
 from aicore_sqllog.querying.conversation import Said, said_once
-from aicore_sqllog.querying.execute import Question
+from aicore_sqllog.querying.execute import FrameOf, Question
 from aicore_sqllog.querying.filters import Filters, LogFilter
-from aicore_sqllog.querying.frames import typed_frame
 from aicore_sqllog.querying.ordering import checked_limit
 
 __all__ = ["MessagesArguments", "conversation", "messages"]
@@ -38,7 +37,8 @@ def messages(
 ) -> Question[pl.DataFrame]:
     """Ask for the messages of the operations that match; what the arguments mean is said at ``LogReader.messages``."""
     log_filter = LogFilter.of(filters, known_beside=MessagesArguments.__annotations__)
-    return typed_frame((yield _select(log_filter, descending).limit(checked_limit(limit))), _KINDS)
+    frame: pl.DataFrame = yield FrameOf(_select(log_filter, descending).limit(checked_limit(limit)), _KINDS)
+    return frame
 
 
 def conversation(session_id: str | UUID) -> Question[pl.DataFrame]:
@@ -47,8 +47,7 @@ def conversation(session_id: str | UUID) -> Question[pl.DataFrame]:
         raise ValueError(
             f"session_id={session_id!r} cannot be right. Allowed: the id of one session, as it was logged."
         )
-    rows = yield _select(LogFilter.of({"session_id": session_id}), descending=False)
-    frame = typed_frame(rows, _KINDS)
+    frame: pl.DataFrame = yield FrameOf(_select(LogFilter.of({"session_id": session_id}), descending=False), _KINDS)
     once = said_once([Said(*row) for row in frame.select("operation_id", "role", "content", "parts").iter_rows()])
     texts = pl.Series("message", [text for _, text in once], dtype=pl.String)
     kept = frame[[place for place, _ in once]] if once else frame.clear()

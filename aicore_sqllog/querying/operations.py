@@ -11,15 +11,16 @@ import sqlalchemy as sa
 
 from aicore_sqllog.querying.columns import FRAME_COLUMNS, MESSAGE_COLUMNS, MESSAGES
 from aicore_sqllog.querying.conditions import matching
-from aicore_sqllog.querying.execute import Question
+from aicore_sqllog.querying.execute import FrameOf, Question
 from aicore_sqllog.querying.filters import Filters, LogFilter, nearest
-from aicore_sqllog.querying.frames import message_frame, operation_frame, with_messages
+from aicore_sqllog.querying.frames import decoded, typed_frame, with_messages
 from aicore_sqllog.querying.ordering import checked_limit, checked_order
 from aicore_sqllog.record.columns import ColumnKind
 
 __all__ = ["OperationsArguments", "Wanted", "in_order", "operations"]
 
 _OPERATIONS_A_LOOKUP = 500
+_MESSAGE_KINDS = {name: column.kind for name, column in MESSAGE_COLUMNS.items()}
 _SORTABLE = [name for name, column in FRAME_COLUMNS.items() if column.kind is not ColumnKind.JSON]
 
 
@@ -82,23 +83,29 @@ class Wanted:
         """Return the columns that are fetched."""
         return list(dict.fromkeys([*self.columns, *self.needed]))
 
+    @property
+    def kinds(self) -> dict[str, ColumnKind]:
+        """Return what each of these holds."""
+        return {name: FRAME_COLUMNS[name].kind for name in self.fetched}
+
     def select(self, log_filter: LogFilter) -> sa.Select[Any]:
         """Return the Select of the operations that match."""
         return matching(sa.select(*(FRAME_COLUMNS[name].selected().label(name) for name in self.fetched)), log_filter)
 
     def fetch(self, select: sa.Select[Any]) -> Question[pl.DataFrame]:
         """Ask for the rows of *select*, and for their messages where they are wanted."""
-        frame = operation_frame((yield select), self.fetched, self.decode_json)
+        found = yield FrameOf(select, self.kinds)
+        frame = decoded(found) if self.decode_json else found
         if not self.include_messages:
             return frame
-        parts = [message_frame([])]
+        parts = [typed_frame([], _MESSAGE_KINDS)]
         for ids in _batches(frame["operation_id"].to_list()):
-            parts.append(message_frame((yield _messages_select(ids))))  # noqa: PERF401  # no list waits for answers
+            parts.append((yield FrameOf(_messages_select(ids), _MESSAGE_KINDS)))  # noqa: PERF401  # no list waits
         return with_messages(frame, pl.concat(parts))
 
     def empty(self) -> pl.DataFrame:
         """Return the frame without a row."""
-        return self.trimmed(operation_frame([], self.fetched, self.decode_json))
+        return self.trimmed(typed_frame([], self.kinds))
 
     def trimmed(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return *frame* without what was fetched besides."""

@@ -151,6 +151,10 @@ class GenericDialect:
 
     # -- reading -----------------------------------------------------------------------------------
 
+    def copied_csv(self, connection: sa.Connection, select: sa.Select[Any]) -> bytes | None:
+        """Return the rows of *select* as CSV, NULL empty and '' quoted, where that is faster; else None."""
+        return None
+
     def text_position(self, column: sa.ColumnElement[Any], text: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
         """Return where in *column* the *text* begins, from 1; 0 where it does not."""
         return sa.func.position(text.op("IN")(column))

@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
 from aicore_sqllog.errors import ConfigurationError, DatabaseError
+from aicore_sqllog.storage.dialects.copying import copied_csv
 from aicore_sqllog.storage.dialects.fast_inserts import FastInsert, insert_from_json
 from aicore_sqllog.storage.dialects.generic import (
     CONNECT_SECONDS,
@@ -239,6 +240,9 @@ class PostgresqlDialect(GenericDialect):
 
     def json_text(self, path: JsonPath, dialect: sa.Dialect) -> str:
         return _JSON.text(path)
+
+    def copied_csv(self, connection: sa.Connection, select: sa.Select[Any]) -> bytes | None:
+        return copied_csv(connection, select)
 
     def text_position(self, column: sa.ColumnElement[Any], text: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
         return sa.func.strpos(column, text)
