@@ -47,6 +47,19 @@ def test_quickstart(tmp_path: Path) -> None:
     assert LogReader(f"sqlite:///{tmp_path / 'quickstart.db'}").count(status="error") == 1
 
 
+def test_analysis(tmp_path: Path) -> None:
+    assert run_python(EXAMPLES / "quickstart.py", cwd=tmp_path).returncode == 0
+    database = f"sqlite:///{tmp_path / 'quickstart.db'}"
+    done = run_python(EXAMPLES / "analysis.py", database, "--page", "page.html", cwd=tmp_path)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "page.html is written\n")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    with LogReader(database) as log:
+        for model in log.values("model"):
+            assert f'"model": "{model}"' in page
+    assert '"title": "Cost per day"' in page
+    assert '"of": "95 %"' in page
+
+
 def test_async_app(tmp_path: Path) -> None:
     done = run_python(EXAMPLES / "async_app.py", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
