@@ -74,10 +74,10 @@ def line(row: Row) -> str:
 
 def markdown(rows: Iterable[Row]) -> str:
     """Return *rows* as a table in Markdown."""
-    lines = ["| case | what | median | spread | ratio | goal |", "|---|---|---|---|---|---|"]
+    lines = ["| case | what | median | spread | ratio | goal | |", "|---|---|---|---|---|---|---|"]
     for row in rows:
         value, spread, ratio, goal = _figures(row)
-        cells = (row.case, row.subject, value or row.note, spread, ratio, goal.replace("MISSED", "**missed**"))
+        cells = (row.case, row.subject, value, spread, ratio, goal.replace("MISSED", "**missed**"), row.note)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -28,7 +28,10 @@ def run(options: Options) -> Iterator[Row]:
             subjects[f"{driver}, 4 threads"] = writing(driver, threads=4)
             subjects[f"{driver}, 4 processes"] = writing(driver, processes=4)
     peers = {f"AiCore, {driver}": peer("aicore", driver=driver) for driver in _AICORE if driver in here}
-    peers |= {"MLflow tracing, sqlite": peer("mlflow"), "llm (Simon Willison's), sqlite": peer("llm")}
+    peers |= {
+        "MLflow tracing, sqlite": peer("mlflow", operations=100),
+        "llm (Simon Willison's), sqlite": peer("llm", operations=200),
+    }
     rates: dict[str, float] = {}
     for name, found in in_turns(options.chosen({**subjects, **peers}), options.rounds, options.note):
         if isinstance(found, UnavailableError):
