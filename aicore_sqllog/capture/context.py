@@ -18,6 +18,7 @@ __all__ = [
     "SuspendedScope",
     "as_text",
     "current_owner",
+    "current_scopes",
     "current_surroundings",
     "enter",
     "inside",
@@ -64,6 +65,11 @@ def current_surroundings() -> Surroundings | None:
     """Return what surrounds the caller, or None."""
     scopes = _CURRENT.get()
     return scopes[-1].surroundings if scopes else None
+
+
+def current_scopes() -> Scopes:
+    """Return the scopes around the caller."""
+    return _CURRENT.get()
 
 
 def current_owner(kind: type[R]) -> R | None:
