@@ -180,3 +180,32 @@ def test_replay_refuses_what_it_cannot_read(name: str, text: str | None, said: s
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "replay.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("example", "printed"),
+    [
+        ("langchain_app", ["chain success outer", "chat success inner"]),
+        ("opentelemetry_app", ["invoke_agent success outer", "chat success inner"]),
+        pytest.param("litellm_app", ["Hi"], marks=pytest.mark.long),  # for LiteLLM's import alone
+    ],
+)
+def test_frameworks(example: str, printed: list[str], tmp_path: Path) -> None:
+    body = json.dumps({**CHAT, "created": 1}).encode()
+    with served(Turns([Recording("good", "openai", "openai.chat", False, 200, "application/json", body)])) as url:
+        environment = {
+            "OPENAI_BASE_URL": url,
+            "OPENAI_API_KEY": "k",
+            "NO_PROXY": "*",
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        }
+        done = run_python(EXAMPLES / f"{example}.py", cwd=tmp_path, **environment)
+    assert (done.returncode, done.stdout.splitlines()) == (0, printed), done.stderr
+    (call,) = LogReader(f"sqlite:///{tmp_path / example}.db").operations(operation_type="chat").to_dicts()
+    assert (call["input_tokens"], call["output_tokens"], call["status"]) == (9, 1, "success")
+
+
+def test_loguru_and_structlog(tmp_path: Path) -> None:
+    done = run_python(EXAMPLES / "loguru_and_structlog.py", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "[('by-loguru', 3), ('by-structlog', 4)]"
