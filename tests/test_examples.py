@@ -182,12 +182,13 @@ def test_replay_refuses_what_it_cannot_read(name: str, text: str | None, said: s
     assert not (tmp_path / "replay.db").exists()
 
 
+@pytest.mark.long  # seconds each, for the frameworks' imports; the documentation's blocks run them every time
 @pytest.mark.parametrize(
     ("example", "printed"),
     [
         ("langchain_app", ["chain success outer", "chat success inner"]),
         ("opentelemetry_app", ["invoke_agent success outer", "chat success inner"]),
-        pytest.param("litellm_app", ["Hi"], marks=pytest.mark.long),  # for LiteLLM's import alone
+        ("litellm_app", ["Hi"]),
     ],
 )
 def test_frameworks(example: str, printed: list[str], tmp_path: Path) -> None:
