@@ -67,8 +67,7 @@ def aggregate(asked: Aggregation, dialect: GenericDialect) -> Question[pl.DataFr
             frame = frame.with_columns(_percentile_series([row[place] for row in rows], percentiles))
             place += 1
         else:
-            counted = yield dialect.with_many_groups(_histogram(asked, percentiles))
-            frame = _joined(frame, asked, _read_histogram(counted, asked, percentiles))
+            frame = _joined(frame, asked, _read_histogram((yield _histogram(asked, percentiles)), asked, percentiles))
     return frame
 
 

@@ -183,10 +183,6 @@ class GenericDialect:
         """
         return None
 
-    def with_many_groups(self, select: sa.Select[Any]) -> sa.Select[Any]:
-        """Return *select*, whose groups may be nearly as many as its rows, such that the database expects it."""
-        return select
-
     def json_equals(self, path: JsonPath, value: JsonPart) -> str:
         """Return the SQL that says whether a member of a document has this value, of the same JSON type."""
         return f"{_UNKNOWN_FUNCTION}({path.document}, {value.sql})"

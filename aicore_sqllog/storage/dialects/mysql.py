@@ -206,10 +206,6 @@ class MysqlDialect(GenericDialect):
     def json_text(self, path: JsonPath, dialect: sa.Dialect) -> str:
         return _JSON.text(path, _collation(dialect))
 
-    def with_many_groups(self, select: sa.Select[Any]) -> sa.Select[Any]:
-        # Groups are looked up in a table that goes to disk when there are many; sorting took a third of that time.
-        return select.prefix_with("SQL_BIG_RESULT")
-
     def text_position(self, column: sa.ColumnElement[Any], text: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
         return sa.func.locate(text, column)
 
