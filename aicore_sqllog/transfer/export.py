@@ -2,7 +2,9 @@
 A log, or what filters choose of it, into files: in parts, in constant memory, and resumed where it was stopped.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +14,7 @@ import orjson
 import polars as pl
 
 from aicore_sqllog.errors import TransferError
+from aicore_sqllog.journal.file_lock import try_lock
 from aicore_sqllog.querying.execute import Question, execute
 from aicore_sqllog.querying.filters import LogFilter
 from aicore_sqllog.querying.source import Source
@@ -28,6 +31,7 @@ ExportFormat = Literal["parquet", "jsonl", "csv", "spans"]
 Progress = Callable[[str, int], None]
 """Is told a table, and how many more of its rows are done."""
 
+_LOCK = "export.lock"
 _FETCHED_ROWS = 5_000
 _PART_BYTES = 64 * 1024**2
 """Of a part in memory, about: what ends it where its rows are large."""
@@ -77,10 +81,12 @@ def export_log(
     source = Source(place)
     try:
         execute(operations_page(choice, None, 0), source.connect)  # no log: then no folder either
-        manifest = _begin(place, folder, file_format, choice)
-        if manifest.finished_at is None:
-            _Export(source, folder, manifest, choice, part_rows, progress).run()
-        return manifest
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _alone(folder):
+            manifest = _begin(place, folder, file_format, choice)
+            if manifest.finished_at is None:
+                _Export(source, folder, manifest, choice, part_rows, progress).run()
+            return manifest
     finally:
         source.close()
 
@@ -96,7 +102,6 @@ def _begin(place: Place, folder: Path, file_format: str, choice: Choice) -> Mani
         started_at=datetime.now(UTC).isoformat(),
     )
     if not (folder / MANIFEST).exists():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh.write(folder)
         return fresh
     found = Manifest.read(folder)
@@ -107,6 +112,21 @@ def _begin(place: Place, folder: Path, file_format: str, choice: Choice) -> Mani
                 f"and not {getattr(fresh, name)!r}. Give another folder."
             )
     return found
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep others from exporting into *folder*: the operating system's lock goes with the process, however it ends."""
+    path = folder / _LOCK
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if not (try_lock(file) and os.fstat(file).st_nlink):  # one that is gone was another's, which has just ended
+            raise TransferError(f"Another process exports into {folder}: wait for it, or give another folder.")
+        yield
+        with suppress(OSError):  # Windows removes no file that is open
+            path.unlink()
+    finally:
+        os.close(file)
 
 
 def _as_json(value: object) -> object:

@@ -7,6 +7,7 @@ import logging
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,13 +60,13 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return run
 
 
-@pytest.fixture
-def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: logging.Logger) -> str:
-    """A log of 30 calls, which the environment names."""
-    url = f"sqlite:///{tmp_path / 'llm.db'}"
-    monkeypatch.setenv("CONNECTION_STRING", url)
-    handler = SQLLogHandler(url, flush_interval=3600)
-    log.addHandler(handler)
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with 30 calls, which tests copy."""
+    path = tmp_path_factory.mktemp("filled") / "llm.db"
+    logger = logging.Logger("filled")
+    handler = SQLLogHandler(f"sqlite:///{path}", flush_interval=3600)
+    logger.addHandler(handler)
     for number in range(30):
         llm = {
             "operation_id": f"call-{number}",
@@ -82,9 +83,28 @@ def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: logging.Log
             "status": "error" if number == 7 else "success",
             "extras": {"project": "x", "n": number},
         }
-        log.info("answered", extra={"llm": llm})
+        logger.info("answered", extra={"llm": llm})
     assert handler.flush(30)
+    handler.close()
+    return path
+
+
+@pytest.fixture
+def connection(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A log of 30 calls, which the environment names."""
+    shutil.copy(filled, tmp_path / "llm.db")
+    url = f"sqlite:///{tmp_path / 'llm.db'}"
+    monkeypatch.setenv("CONNECTION_STRING", url)
     return url
+
+
+def log_one(connection: str, **llm: object) -> None:
+    """Add a call to the log."""
+    logger, handler = logging.Logger("one"), SQLLogHandler(connection)
+    logger.addHandler(handler)
+    logger.info("answered", extra={"llm": llm})
+    assert handler.flush(30)
+    handler.close()
 
 
 @pytest.fixture
@@ -235,14 +255,9 @@ def test_prune_asks_says_and_proves(run: Run, connection: str) -> None:
         assert reader.count() == 24
 
 
-def test_recompute_prices_by_your_own_prices_what_was_not_reported(
-    run: Run, connection: str, log: logging.Logger
-) -> None:
+def test_recompute_prices_what_was_not_reported(run: Run, connection: str) -> None:
     Path("prices.json").write_text(json.dumps({"mine": {"input": 1.0, "output": 2.0}}))
-    log.info(
-        "x", extra={"llm": {"model": "mine", "messages": "hi", "input_tokens": 1_000_000, "output_tokens": 500_000}}
-    )
-    log.handlers[0].flush()
+    log_one(connection, model="mine", messages="hi", input_tokens=1_000_000, output_tokens=500_000)
     told = "1 of 1 calls; their cost: 0 before, 2 after\n"
     assert run("recompute", "--prices", "prices.json", "--dry-run") == (0, f"would change {told}", "")
     assert run("recompute", "--prices", "prices.json", "--start-date", "2026-02-01") == (0, f"changed {told}", "")
@@ -366,19 +381,18 @@ def following(connection: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.mark.slow
-def test_tail_follows_until_ctrl_c(following: subprocess.Popen[bytes], log: logging.Logger) -> None:
+def test_tail_follows_until_ctrl_c(following: subprocess.Popen[bytes], connection: str) -> None:
     assert following.stdout is not None
     assert json.loads(following.stdout.readline())["input_tokens"] == 29
     for number in (101, 102):
-        log.info("answered", extra={"llm": {"model": "m", "messages": "hi", "input_tokens": number}})
-        log.handlers[0].flush()
+        log_one(connection, model="m", messages="hi", input_tokens=number)
         assert json.loads(following.stdout.readline())["input_tokens"] == number
     following.send_signal(signal.SIGINT)
     out, err = following.communicate(timeout=60)
     assert (following.returncode, out, err) == (130, b"", b"")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_in_an_import_leaves_what_can_be_gone_on_with(run: Run, connection: str, tmp_path: Path) -> None:
     assert run("export", "out", "--part-rows", "1")[0] == 0
     process = start("import", "out", "--connection", "sqlite:///copy.db")
@@ -413,16 +427,16 @@ def on_terminal(*arguments: str, columns: int = 140, **environment: str) -> str:
 
 @pytest.mark.slow
 def test_a_table_fits_the_terminal_and_colours_can_be_refused(connection: str) -> None:
-    coloured, plain = on_terminal("list", "-n", "30"), on_terminal("list", "-n", "30", NO_COLOR="1")
+    coloured, plain = on_terminal("list", "-n", "30"), on_terminal("list", "-n", "30", columns=70, NO_COLOR="1")
     assert "\x1b[31merror" in coloured
     assert "\x1b[3" not in plain
-    for columns in (70, 120):
-        lines = re.sub(r"\x1b\[[\d;]*m", "", on_terminal("list", "-n", "3", columns=columns)).splitlines()
+    for written, columns in ((coloured, 140), (plain, 70)):
+        lines = re.sub(r"\x1b\[[\d;]*m", "", written).splitlines()
         assert max(map(len, lines)) <= columns
         assert "0.029" in lines[2], "a number is never cut"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_rich_a_table_is_plain_text(connection: str, tmp_path: Path) -> None:
     (tmp_path / "hidden").mkdir()
     hide = """
@@ -437,15 +451,19 @@ util.find_spec = lambda name, *others: None if name == "rich" else find(name, *o
     assert "0.029  success" in written
 
 
-@pytest.mark.slow
-def test_what_was_said_cannot_steer_the_terminal(connection: str, log: logging.Logger) -> None:
+def test_what_was_said_cannot_steer_the_terminal(run: Run, connection: str) -> None:
     hostile = "evil\x1b[2J\x1b]0;owned\x07\r\x9b31m\u202e"
-    log.info("x", extra={"llm": {"model": hostile, "messages": hostile, "response": hostile, "operation_id": "bad"}})
-    log.handlers[0].flush()
-    for command in (["show", "bad"], ["search", "evil"]):
-        written = on_terminal(*command)
-        assert "evil" in written
-        for sign in ("\x1b[2J", "\x1b]", "\x07", "\x9b", "\u202e"):
+    log_one(connection, model=hostile, messages=hostile, response=hostile, operation_id="bad")
+    for command in (
+        ["list"],
+        ["show", "bad"],
+        ["tail", "--messages"],
+        ["search", "evil"],
+        ["summary", "--by", "model"],
+    ):
+        written = run(*command)[1]
+        assert "evil␛[2J" in written, command
+        for sign in ("\x1b", "\x07", "\r", "\x9b", "\u202e"):
             assert sign not in written, command
 
 

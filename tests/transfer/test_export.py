@@ -170,7 +170,7 @@ def test_spans_have_todays_names_and_are_read_back_by_them(full: str, copy: str,
 def test_an_export_that_was_stopped_goes_on(
     kill: signal.Signals, code: int, full: str, copy: str, log: logging.Logger, tmp_path: Path
 ) -> None:
-    log_calls(log, 600)
+    log_calls(log, 260)
     flush(log)
     folder = tmp_path / "out"
     command = [sys.executable, "-m", "aicore_sqllog", "export", str(folder), "--connection", full, "--part-rows", "1"]
@@ -184,7 +184,7 @@ def test_an_export_that_was_stopped_goes_on(
         import_export(resolve(copy), folder)
     assert "not finished" in next(faults_of(folder))
     ended = export_log(resolve(full), folder)
-    assert ended.rows == {"llm_operations": 640, "llm_messages": 1920, "llm_sessions": 3}
+    assert ended.rows == {"llm_operations": 300, "llm_messages": 900, "llm_sessions": 3}
     assert ended.files[: len(begun.files)] == begun.files
     assert list(faults_of(folder)) == []
     assert export_log(resolve(full), folder) == ended, "one that is finished stays as it is"
@@ -201,6 +201,9 @@ def test_what_is_written_meanwhile_costs_no_row(full: str, copy: str, log: loggi
         if next(more, None) is not None:
             log_calls(log, 3)
             flush(log)
+
+        with pytest.raises(TransferError, match="Another process exports"):
+            export_log(resolve(full), tmp_path / "out")
 
     export_log(resolve(full), tmp_path / "out", part_rows=9, progress=write_more)
     found = pl.concat(map(pl.read_parquet, (tmp_path / "out").glob("llm_operations-*.parquet")))["operation_id"]
