@@ -143,6 +143,7 @@ class Pruning:
 
         def timed(connection: sa.Connection) -> Counts:
             begun_at[0] = time.monotonic()
+            dialect_of(connection).go_by_keys(connection)
             return work(connection)
 
         counts = self._attempt(lambda: self._database.run(timed))

@@ -212,6 +212,9 @@ class GenericDialect:
         """Return what a driver's *error* says, without a value; None if it is not one of this database's."""
         return None
 
+    def go_by_keys(self, connection: sa.Connection) -> None:
+        """Have the rest of the transaction look rows up by indexes, whatever is known of the tables."""
+
     # -- space -------------------------------------------------------------------------------------
 
     def give_back_space(self, url: URL) -> None:

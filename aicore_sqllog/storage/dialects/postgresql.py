@@ -161,6 +161,10 @@ class PostgresqlDialect(GenericDialect):
         _set_locally(connection, {"lock_timeout": _WRITER_LIMITS["lock_timeout"]})
         yield
 
+    def go_by_keys(self, connection: sa.Connection) -> None:
+        # Of a table that was filled and not analysed since, it reads all for some sixty rows.
+        _set_locally(connection, {"enable_seqscan": "off"})
+
     def insert_ignoring(self, model: type[Any]) -> sa.Insert:
         return postgresql.insert(model).on_conflict_do_nothing()
 
