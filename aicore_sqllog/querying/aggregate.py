@@ -10,11 +10,13 @@ import polars as pl
 import sqlalchemy as sa
 
 from aicore_sqllog.querying.conditions import matching
-from aicore_sqllog.querying.execute import Question, Rows
+from aicore_sqllog.querying.execute import PartsOf, Question, Rows
 from aicore_sqllog.querying.filters import LogFilter
 from aicore_sqllog.querying.groups import GroupKey
+from aicore_sqllog.querying.histogram import Histogram
 from aicore_sqllog.querying.instants import INSTANT, instants
 from aicore_sqllog.querying.measures import MEASURES, PERCENTILES, SUMS, Percentiles
+from aicore_sqllog.record.columns import ColumnKind
 from aicore_sqllog.storage.dialects.generic import GenericDialect
 
 __all__ = ["Aggregation", "aggregate", "empty"]
@@ -54,20 +56,23 @@ def aggregate(asked: Aggregation, dialect: GenericDialect) -> Question[pl.DataFr
     """
     Ask for a row for each group: its keys, then what its measures are made of; see :func:`finished`.
 
-    Where *dialect* has no percentiles of its own, the values of each group are counted in the database, a row for each
-    that differs, and the percentiles found in these.
+    Where *dialect* has no percentiles of its own, their values come in parts, and are counted as they come: to sort
+    them by value takes SQLite and MariaDB longer than to hand them over.
     """
     own = {p.column.name: dialect.percentiles(p.column, list(p.measures.values())) for p in asked.percentiles}
     lists = [column for column in own.values() if column is not None]
     rows = yield _grouped(asked, [*(SUMS[name] for name in asked.sums), *lists] or [sa.func.count()])
     frame = pl.DataFrame([*_key_series(rows, asked), *_sum_series(rows, asked)])
+    counted = [Histogram(asked.schema, p) for p in asked.percentiles if own[p.column.name] is None]
+    if counted:
+        yield _values_of(asked, counted)
     place = len(asked.keys) + len(asked.sums)
     for percentiles in asked.percentiles:
         if own[percentiles.column.name] is not None:
             frame = frame.with_columns(_percentile_series([row[place] for row in rows], percentiles))
             place += 1
-        else:
-            frame = _joined(frame, asked, _read_histogram((yield _histogram(asked, percentiles)), asked, percentiles))
+    for histogram in counted:
+        frame = _joined(frame, asked, histogram.percentiles())
     return frame
 
 
@@ -84,9 +89,25 @@ def _grouped(asked: Aggregation, columns: Sequence[sa.ColumnElement[Any]]) -> sa
     return select.group_by(*map(sa.literal_column, labels)) if labels else select
 
 
-def _histogram(asked: Aggregation, percentiles: Percentiles) -> sa.Select[Any]:
-    column = percentiles.column
-    return _grouped(asked, [column, sa.func.count()]).where(column.is_not(None)).group_by(column)
+def _values_of(asked: Aggregation, counted: Sequence[Histogram]) -> PartsOf:
+    """Ask for the keys and the values of every call that has one."""
+    columns = [histogram.of.column for histogram in counted]
+    keys = [key.expression.label(key.name) for key in asked.keys]
+    select = matching(sa.select(*keys, *columns), asked.log_filter)
+    known = sa.or_(*(column.is_not(None) for column in columns))
+    kinds = {
+        name: ColumnKind.NAME if dtype == pl.String() else ColumnKind.COUNT for name, dtype in asked.schema.items()
+    }
+
+    def start() -> None:
+        for histogram in counted:
+            histogram.start()
+
+    def add(part: pl.DataFrame) -> None:
+        for histogram in counted:
+            histogram.add(part)
+
+    return PartsOf(select.where(known), {**kinds, **{c.name: ColumnKind.COUNT for c in columns}}, start, add)
 
 
 def _key_series(rows: Rows, asked: Aggregation) -> list[pl.Series]:
@@ -111,30 +132,8 @@ def _percentile_series(found: Sequence[Sequence[int] | None], percentiles: Perce
     ]
 
 
-def _read_histogram(rows: Rows, asked: Aggregation, percentiles: Percentiles) -> pl.DataFrame:
-    """Return the percentiles of each group, from how often each value comes."""
-    place = len(asked.keys)
-    value = pl.Series("value", [row[place] for row in rows], dtype=pl.Int64)
-    times = pl.Series("times", [row[place + 1] for row in rows], dtype=pl.Int64)
-    groups = pl.DataFrame([*_key_series(rows, asked), value, times]).sort("value").group_by(_keys(asked))
-    return groups.agg(
-        # Of a list in order, the first value whose place from 1 is at least fraction * N.
-        pl.col("value").get((pl.col("times").cum_sum() >= _rank(fraction)).arg_max()).alias(name)
-        for name, fraction in percentiles.measures.items()
-    )
-
-
-def _rank(fraction: float) -> pl.Expr:
-    return (pl.col("times").sum() * fraction).ceil()
-
-
-def _keys(asked: Aggregation) -> list[Any]:
-    return list(asked.schema) or [pl.lit(0).alias("all")]
-
-
 def _joined(frame: pl.DataFrame, asked: Aggregation, percentiles: pl.DataFrame) -> pl.DataFrame:
     if asked.keys:
         return frame.join(percentiles, on=list(asked.schema), how="left", nulls_equal=True)
-    found = percentiles.drop("all")
-    empty = {name: pl.Series(name, [None], dtype=dtype) for name, dtype in found.schema.items()}
-    return frame.with_columns(found if found.height else list(empty.values()))
+    unknown = [pl.Series(name, [None], dtype=dtype) for name, dtype in percentiles.schema.items()]
+    return frame.with_columns(percentiles if percentiles.height else unknown)

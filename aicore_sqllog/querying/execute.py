@@ -7,6 +7,7 @@ A question knows neither connections nor event loops. Both kinds of reader run t
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import polars as pl
@@ -22,11 +23,12 @@ from aicore_sqllog.storage.transactions import begin_again
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-__all__ = ["FrameOf", "Question", "Rows", "aexecute", "execute"]
+__all__ = ["FrameOf", "PartsOf", "Question", "Rows", "aexecute", "execute"]
 
 T = TypeVar("T")
 
 _TRIES = 10
+_PART_ROWS = 50_000
 
 Rows: TypeAlias = Sequence[Sequence[Any]]
 
@@ -40,10 +42,21 @@ class FrameOf:
     """The names and kinds of what it selects, in order."""
 
 
-Asked: TypeAlias = sa.Select[Any] | FrameOf
+@dataclass(frozen=True, slots=True)
+class PartsOf:
+    """A Select whose rows are handed over in frames of bounded size, and kept by nobody else."""
+
+    select: sa.Select[Any]
+    columns: Mapping[str, ColumnKind]
+    start: Callable[[], object]
+    """Called before the first part; again where the log changed meanwhile, and all is read once more."""
+    add: Callable[[pl.DataFrame], object]
+
+
+Asked: TypeAlias = sa.Select[Any] | FrameOf | PartsOf
 Question: TypeAlias = Generator[Asked, Any, T]
 """
-It is sent the rows of each Select, and the frame of each :class:`FrameOf`.
+It is sent the rows of each Select, the frame of each :class:`FrameOf`, and nothing after a :class:`PartsOf`.
 
 It checks its arguments before it asks anything, so that a wrong one costs no connection.
 """
@@ -83,8 +96,10 @@ def _advance(question: Question[T], found: Rows | pl.DataFrame | None) -> Asked 
         return _Answer(end.value)
 
 
-def _fetch(connection: sa.Connection, asked: Asked) -> Rows | pl.DataFrame:
+def _fetch(connection: sa.Connection, asked: Asked) -> Rows | pl.DataFrame | None:
     """Return what was asked for; no transaction stays open while the question works on it."""
+    if isinstance(asked, PartsOf):
+        return _tried(connection, partial(_hand_over, connection, asked))
     if isinstance(asked, FrameOf):
         copied = _copied(connection, asked)
         return typed_frame(_rows(connection, asked.select), asked.columns) if copied is None else copied
@@ -106,18 +121,30 @@ def _copied(connection: sa.Connection, asked: FrameOf) -> pl.DataFrame | None:
 
 
 def _rows(connection: sa.Connection, select: sa.Select[Any]) -> Rows:
+    return _tried(connection, lambda: _plain_rows(connection.execute(select)))
+
+
+def _hand_over(connection: sa.Connection, asked: PartsOf) -> None:
+    asked.start()
+    with connection.execute(asked.select, execution_options={"stream_results": True}) as result:
+        for rows in result.partitions(_PART_ROWS):
+            asked.add(typed_frame(rows, asked.columns))
+
+
+def _tried(connection: sa.Connection, read: Callable[[], T]) -> T:
+    """Return what *read* does, in a transaction of its own, from a log that did not change meanwhile."""
     dialect = dialect_of(connection)
     for _ in range(_TRIES):
         begin_again(connection)
         try:
-            rows = _plain_rows(connection.execute(select))
+            found = read()
         except DBAPIError:
             if not dialect.was_changed(connection):
                 raise
         else:
             connection.rollback()
             if not dialect.was_changed(connection):
-                return rows
+                return found
         connection.invalidate()  # the next statement connects again
         connection.rollback()
     raise DatabaseError(
