@@ -2,7 +2,7 @@
 Rows into frames with a fixed schema: the same types from every database, empty or not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -12,7 +12,15 @@ from aicore_sqllog.querying.columns import FRAME_COLUMNS, MESSAGE_COLUMNS
 from aicore_sqllog.querying.instants import INSTANT, instants
 from aicore_sqllog.record.columns import ColumnKind
 
-__all__ = ["MESSAGES_TYPE", "decoded", "frame_of_csv", "typed_frame", "with_messages"]
+__all__ = [
+    "MESSAGES_TYPE",
+    "decoded",
+    "frame_of_chunks",
+    "frame_of_csv",
+    "typed_frame",
+    "with_messages",
+    "with_ties_in_order",
+]
 
 _POLARS_TYPES: Mapping[ColumnKind, pl.DataType] = {
     ColumnKind.ID: pl.String(),
@@ -49,7 +57,7 @@ def with_messages(operations: pl.DataFrame, messages: pl.DataFrame) -> pl.DataFr
 
 
 def frame_of_csv(csv: bytes, columns: Mapping[str, ColumnKind]) -> pl.DataFrame:
-    """Return what :func:`typed_frame` returns, from PostgreSQL's CSV: a NULL is empty, an empty text is quoted."""
+    """Return what :func:`typed_frame` returns, from CSV in which a NULL is empty and an empty text is quoted."""
     types = {name: _POLARS_TYPES[kind] for name, kind in columns.items()}
     if not csv:
         return pl.DataFrame(schema=types)
@@ -61,12 +69,31 @@ def frame_of_csv(csv: bytes, columns: Mapping[str, ColumnKind]) -> pl.DataFrame:
 
 def typed_frame(rows: Sequence[Sequence[Any]], columns: Mapping[str, ColumnKind]) -> pl.DataFrame:
     """Return the frame of *rows*, whose values are in the order of *columns*, each with the type of its kind."""
-    values: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
-    series = []
-    for (name, kind), items in zip(columns.items(), values, strict=True):
-        dtype = _POLARS_TYPES[kind]
-        series.append(instants(name, items) if dtype == INSTANT else pl.Series(name, items, dtype=dtype))
+    return frame_of_chunks([rows], columns)
+
+
+def frame_of_chunks(chunks: Iterable[Sequence[Sequence[Any]]], columns: Mapping[str, ColumnKind]) -> pl.DataFrame:
+    """Return what :func:`typed_frame` returns, from rows that come in chunks."""
+    types = {name: _POLARS_TYPES[kind] for name, kind in columns.items()}
+    moments: dict[str, list[Any]] = {name: [] for name, dtype in types.items() if dtype == INSTANT}
+    others = {name: dtype for name, dtype in types.items() if name not in moments}
+    parts = [pl.DataFrame(schema=others)]
+    for rows in filter(None, chunks):
+        values = dict(zip(types, zip(*rows, strict=True), strict=True))
+        for name, found in moments.items():
+            found.extend(values[name])
+        parts.append(pl.DataFrame([pl.Series(name, values[name], dtype=dtype) for name, dtype in others.items()]))
+    frame = pl.concat(parts, rechunk=True)
+    # All at once: to read them is work for several threads, and those must wake up for each chunk.
+    series = {name: instants(name, moments[name]) if name in moments else frame[name] for name in types}
     return pl.DataFrame(series)
+
+
+def with_ties_in_order(frame: pl.DataFrame, descending: bool) -> pl.DataFrame:
+    """Return *frame*, whose rows are in the order of ``timestamp``, with equal ones in that of ``operation_id``."""
+    if frame["timestamp"].n_unique() == frame.height:
+        return frame
+    return frame.sort(pl.col("timestamp").rle_id(), "operation_id", descending=[False, descending])
 
 
 def _decoded(texts: pl.Series) -> pl.Series:

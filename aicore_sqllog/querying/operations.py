@@ -2,8 +2,9 @@
 The question for operations, one row each, with their messages where they are wanted.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Unpack
 
 import polars as pl
@@ -13,7 +14,7 @@ from aicore_sqllog.querying.columns import FRAME_COLUMNS, MESSAGE_COLUMNS, MESSA
 from aicore_sqllog.querying.conditions import matching
 from aicore_sqllog.querying.execute import FrameOf, Question
 from aicore_sqllog.querying.filters import Filters, LogFilter, nearest
-from aicore_sqllog.querying.frames import decoded, typed_frame, with_messages
+from aicore_sqllog.querying.frames import decoded, typed_frame, with_messages, with_ties_in_order
 from aicore_sqllog.querying.ordering import checked_limit, checked_order
 from aicore_sqllog.record.columns import ColumnKind
 
@@ -49,8 +50,12 @@ def operations(
     wanted = Wanted.of(columns, include_messages, decode_json)
     log_filter = LogFilter.of(filters, known_beside=OperationsArguments.__annotations__)
     order = in_order(checked_order(order_by, _SORTABLE), descending)
-    select = wanted.select(log_filter).order_by(*order).limit(checked_limit(limit))
-    return wanted.trimmed((yield from wanted.fetch(select)))
+    select = wanted.select(log_filter)
+    if limit is None and order_by == "timestamp" and {"timestamp", "operation_id"} <= set(wanted.fetched):
+        # An index has them in this order, and few are equal in it: a second key has SQLite sort each row.
+        select = select.order_by(next(order))
+        return wanted.trimmed((yield from wanted.fetch(select, partial(with_ties_in_order, descending=descending))))
+    return wanted.trimmed((yield from wanted.fetch(select.order_by(*order).limit(checked_limit(limit)))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +97,12 @@ class Wanted:
         """Return the Select of the operations that match."""
         return matching(sa.select(*(FRAME_COLUMNS[name].selected().label(name) for name in self.fetched)), log_filter)
 
-    def fetch(self, select: sa.Select[Any]) -> Question[pl.DataFrame]:
-        """Ask for the rows of *select*, and for their messages where they are wanted."""
+    def fetch(
+        self, select: sa.Select[Any], ordered: Callable[[pl.DataFrame], pl.DataFrame] | None = None
+    ) -> Question[pl.DataFrame]:
+        """Ask for the rows of *select*, which *ordered* brings in order, and for their messages if they are wanted."""
         found = yield FrameOf(select, self.kinds)
+        found = found if ordered is None else ordered(found)
         frame = decoded(found) if self.decode_json else found
         if not self.include_messages:
             return frame

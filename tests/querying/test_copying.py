@@ -4,6 +4,7 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import polars as pl
 import pytest
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from aicore_sqllog import AsyncLogReader, LlmOperation, LogReader
 from aicore_sqllog.querying import execute
 from tests.conftest import MakeHandler
+from tests.support.servers import ONE_OF_EACH
 
 POSTGRESQL = pytest.mark.backends("postgresql+psycopg2", "postgresql+psycopg", "postgresql+asyncpg")
 
@@ -85,10 +87,10 @@ def test_a_copied_frame_is_the_fetched_one(
     copied: list[bool] = []
     real = execute._copied
 
-    def counted(connection: sa.Connection, asked: execute.FrameOf) -> pl.DataFrame | None:
-        frame = real(connection, asked)
-        copied.append(frame is not None)
-        return frame
+    def counted(connection: sa.Connection, asked: execute.FrameOf) -> bytes | None:
+        csv = real(connection, asked)
+        copied.append(csv is not None)
+        return csv
 
     monkeypatch.setattr(execute, "_copied", counted)
     with LogReader(url) as reader:
@@ -139,3 +141,44 @@ def test_a_schema_and_an_engine_of_the_lenders_are_read_too(
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT 1").scalar() == 1
     engine.dispose()
+
+
+@pytest.mark.backends("sqlite", "postgresql+psycopg", "mysql+pymysql", "mysql+asyncmy")
+def test_a_frame_of_chunks_is_the_frame_of_all_rows(
+    make_handler: MakeHandler, log: logging.Logger, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = make_handler()
+    fill(log)
+    assert handler.flush(60)
+
+    async def ask(arguments: dict[str, Any]) -> pl.DataFrame:
+        async with AsyncLogReader(url) as reader:
+            return await reader.operations(**arguments)
+
+    monkeypatch.setattr(execute, "_copied", lambda connection, asked: None)
+    with LogReader(url) as reader:
+        for name, arguments in {**QUESTIONS, "moments alone": {"columns": ["timestamp"]}}.items():
+            whole = reader.operations(**arguments)
+            with monkeypatch.context() as patch:
+                patch.setattr(execute, "_CHUNK_ROWS", 3)
+                for frame in (reader.operations(**arguments), asyncio.run(ask(arguments))):
+                    assert frame.schema == whole.schema, name
+                    assert frame.rows() == whole.rows(), name
+
+
+@ONE_OF_EACH
+def test_calls_of_one_moment_come_in_the_order_of_their_ids(
+    make_handler: MakeHandler, log: logging.Logger, url: str
+) -> None:
+    handler = make_handler()
+    ids = [str(uuid4()) for _ in range(30)]
+    for number, operation_id in enumerate(ids):
+        when = datetime(2026, 1, 1 + number % 3, tzinfo=UTC)
+        log.info("", extra={"llm": {"operation_id": operation_id, "timestamp": when}})
+    assert handler.flush(60)
+    expected = [one for day in range(3) for one in sorted(ids[day::3])]
+    with LogReader(url) as reader:
+        for arguments in ({}, {"limit": 30}, {"include_messages": True, "decode_json": True}):
+            assert reader.operations(**arguments)["operation_id"].to_list() == expected
+            backwards = reader.operations(descending=True, **arguments)
+            assert backwards["operation_id"].to_list() == expected[::-1]
