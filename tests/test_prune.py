@@ -272,7 +272,7 @@ def _killed_and_begun_again(url: str, make_handler: MakeHandler, log: logging.Lo
 
 
 @pytest.mark.slow
-@ONE_OF_EACH
+@pytest.mark.backends("sqlite")  # servers in the test below
 def test_killed_and_begun_again(url: str, make_handler: MakeHandler, log: logging.Logger) -> None:
     _killed_and_begun_again(url, make_handler, log, 1)
 

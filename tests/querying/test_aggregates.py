@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from aicore_sqllog import AsyncLogReader, LogReader
 from aicore_sqllog.querying.buckets import EVERY
 from tests.conftest import MakeHandler
+from tests.support.servers import ONE_OF_EACH
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia"]
 FRACTIONS = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
@@ -217,6 +218,7 @@ def assert_twin(url: str, expected: pl.DataFrame, by: list[Any], filters: dict[s
     assert asyncio.run(ask()).equals(expected)
 
 
+@ONE_OF_EACH
 def test_groups_equal_the_same_in_polars(make_handler: MakeHandler, log: logging.Logger, url: str) -> None:
     check_once(url, make_handler(), log, examples=6)
 

@@ -12,7 +12,6 @@ import pytest
 
 from aicore_sqllog import AsyncLogReader, LogReader
 from tests.conftest import MakeHandler
-from tests.support.servers import ONE_OF_EACH
 
 Message = dict[str, Any]
 
@@ -39,7 +38,7 @@ def trajectories(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
         return [orjson.loads(line) for line in lines]
 
 
-@ONE_OF_EACH
+@pytest.mark.backends("sqlite")
 @pytest.mark.parametrize("sends", ["what is new", "the whole history"])
 def test_a_conversation_is_what_the_file_says(
     make_handler: MakeHandler, log: logging.Logger, url: str, trajectories: list[dict[str, Any]], sends: str

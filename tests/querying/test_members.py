@@ -8,6 +8,7 @@ import pytest
 
 from aicore_sqllog import LogReader
 from tests.conftest import MakeHandler
+from tests.support.servers import ONE_OF_EACH
 
 HOSTILE = [
     'a"b',
@@ -105,6 +106,7 @@ def test_a_member_is_compared_by_its_type_and_value(documents: str) -> None:
                 assert found(reader, {path: wanted}) == expected, (path, wanted)
 
 
+@ONE_OF_EACH
 def test_every_key_is_a_key_as_it_is(documents: str) -> None:
     with LogReader(documents) as reader:
         for key in HOSTILE:
@@ -114,6 +116,7 @@ def test_every_key_is_a_key_as_it_is(documents: str) -> None:
             assert found(reader, {("nested", key): True}) == [DOCUMENTS[-1]], key
 
 
+@ONE_OF_EACH
 def test_members_are_joined_by_and_and_a_sequence_means_one_of(documents: str) -> None:
     with LogReader(documents) as reader:
         assert found(reader, {"n": [1, "gpt-4", None]})[:3] == [{"n": 1}, {"n": 1.0}, {"n": None}]
@@ -122,6 +125,7 @@ def test_members_are_joined_by_and_and_a_sequence_means_one_of(documents: str) -
         assert len(found(reader, {})) == len(DOCUMENTS)
 
 
+@ONE_OF_EACH
 def test_a_sessions_metadata_is_asked_in_the_same_way(documents: str) -> None:
     with LogReader(documents) as reader:
         rows = reader.operations(session_metadata={"n": "gpt-4"}, columns=["session_metadata"])
