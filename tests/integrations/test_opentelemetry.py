@@ -205,7 +205,8 @@ def test_the_tools_of_an_agent_stand_under_it(telemetry: Telemetry, stored: Stor
         return f"{city} is in Italy"
 
     watching = import_module("pydantic_ai.capabilities").Instrumentation(watched)
-    ai.Agent(test_model(), tools=[look_up], capabilities=[watching]).run_sync("Where?")
+    runner = ai.Agent(test_model(), tools=[look_up], capabilities=[watching])
+    asyncio.run(runner.run("Where?"))  # run_sync leaves an event loop that nobody closes
     rows = stored()
     (agent,) = (row for row in rows if row["operation_type"] == "invoke_agent")
     (tool,) = (row for row in rows if row["operation_type"] == "execute_tool")

@@ -1,5 +1,6 @@
 """Answers of Bedrock's models, of Cohere's version 1, rankings, embeddings and frameworks: whole, cut and odd."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -168,7 +169,7 @@ def test_the_result_of_an_agent_s_run_has_the_usage_of_all_its_calls() -> None:
     def capital(country: str) -> str:
         return f"capital of {country}"
 
-    result = agent.run_sync("?")
+    result = asyncio.run(agent.run("?"))  # run_sync leaves an event loop that nobody closes
     fields = read(result)
 
     assert (fields["input_tokens"], fields["output_tokens"]) == (result.usage.input_tokens, result.usage.output_tokens)

@@ -90,6 +90,11 @@ def test_orphans_of_the_past_are_told_and_kept(url: str, path: Path, capsys: pyt
     assert rows(url) == [3, 2, 8]
 
 
+def until_done(*command: str) -> None:
+    """Run *command*, again where the server found that it and the writer waited for each other."""
+    assert any(main(list(command)) == 0 for _ in range(5))
+
+
 @ONE_OF_EACH
 def test_a_migration_beside_a_writer_of_the_version_before_loses_no_record(
     url: str, make_handler: MakeHandler, log: logging.Logger
@@ -111,9 +116,9 @@ def test_a_migration_beside_a_writer_of_the_version_before_loses_no_record(
     writer.start()
     try:
         for _ in range(2):
-            assert main(["upgrade", "--connection", url]) == 0
-            assert main(["downgrade", "0002", "--yes", "--connection", url]) == 0
-        assert main(["upgrade", "--connection", url]) == 0
+            until_done("upgrade", "--connection", url)
+            until_done("downgrade", "0002", "--yes", "--connection", url)
+        until_done("upgrade", "--connection", url)
     finally:
         is_over.set()
         writer.join()

@@ -84,8 +84,12 @@ def read_as_another_user(path: Path, times: int = 1) -> "subprocess.Popen[str]":
 
 
 def answer(reader: "subprocess.Popen[str]") -> str:
-    out, err = reader.communicate(timeout=120)
-    assert reader.returncode == 0, err
+    assert reader.stdout is not None
+    assert reader.stderr is not None
+    # Not communicate(), which loses what came together with a line that was read before.
+    with reader.stdout, reader.stderr:
+        out, err = reader.stdout.read(), reader.stderr.read()
+    assert reader.wait(120) == 0, err
     assert err == ""
     return out.split()[-1]
 
