@@ -327,7 +327,7 @@ def test_a_lock_of_another_on_sqlite_is_outlasted_and_we_leave_none(
     assert query(path, "select count(*) from theirs") == [(2,)]
 
 
-@ONE_OF_EACH
+@pytest.mark.backends("sqlite", "postgresql+psycopg2")
 def test_nothing_is_given_up_for_its_age_or_the_attempts_it_took(
     make_handler: MakeHandler, log: logging.Logger, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,7 +140,7 @@ def work(number):
 
 
 @pytest.mark.backends("sqlite")  # the others' forks are those of the tests below
-@pytest.mark.parametrize("tasks_a_child", ["1", "1000"])
+@pytest.mark.parametrize("tasks_a_child", ["1", pytest.param("1000", marks=pytest.mark.long)])
 def test_celery_prefork_stores_what_a_child_had_queued_when_it_ended(
     tasks_a_child: str, url: str, tmp_path: Path
 ) -> None:

@@ -118,7 +118,10 @@ def test_extras_too_large_for_the_server_are_replaced_and_the_record_is_kept(
 
 @pytest.mark.slow
 @ONE_OF_EACH
-@pytest.mark.parametrize("source", ["aider_analytics/events.jsonl.gz", "tau_bench/gpt-4o-airline.jsonl.gz"])
+@pytest.mark.parametrize(
+    "source",
+    [pytest.param("aider_analytics/events.jsonl.gz", marks=pytest.mark.long), "tau_bench/gpt-4o-airline.jsonl.gz"],
+)
 def test_a_replay_gives_the_same_frames_from_every_database(source: str, url: str, data: Path, tmp_path: Path) -> None:
     frames = []
     for connection in (url, f"sqlite:///{tmp_path / 'reference.db'}"):
