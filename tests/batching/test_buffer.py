@@ -183,6 +183,7 @@ def interrupt_log_calls(interrupts: int) -> None:
     assert line.counts().committed == counts.accepted == len(sink.items())
 
 
+@pytest.mark.long
 def test_a_control_c_anywhere_in_a_log_call_leaves_the_lock_free_and_the_counts_in_balance(tmp_path: Path) -> None:
     script = "from tests.batching.test_buffer import interrupt_log_calls; interrupt_log_calls(1_000)"
     done = run_python("-c", script, cwd=tmp_path, PYTHONPATH=str(ROOT))
